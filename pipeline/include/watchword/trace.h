@@ -1,0 +1,30 @@
+// trace.h: run a model once and keep its stages, to compare it with another implementation.
+
+#pragma once
+
+#include <watchword/watch.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ww_trace_params {
+    const char *model;         // name or directory
+    enum ww_task task;
+    const struct ww_frame *images;
+    int num_images;
+    int input_size, input_width, input_height; // as in ww_watch_params
+    const char *stages;        // glob over stage names ("head.*"); NULL: all
+    const char *out;           // safetensors file to write
+};
+#define ww_trace_params(...) (&(struct ww_trace_params){__VA_ARGS__})
+
+// Writes the stages as float32 tensors, named as the golden sets name them ("row.012",
+// "head.heat", "final"; with several images "<n>.row.012"), whole under a temporary name that
+// is renamed at the end.
+WW_API bool ww_trace(struct ww_engine *engine, const struct ww_trace_params *params,
+                     struct ww_error *err);
+
+#ifdef __cplusplus
+}
+#endif
