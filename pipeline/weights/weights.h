@@ -1,8 +1,11 @@
 // weights.h: a checkpoint as it lies on disk: named tensors in mapped files.
 //
 // Files are hostile input: every name, shape and offset is checked when a file is opened, so that
-// what `find` hands out lies inside the map. Thread-safety: an opened checkpoint is read only, any
-// thread may use it.
+// what `find` hands out lies inside the map. What no check at opening can rule out is that somebody
+// makes the file shorter while it is in use: then touching `data` past the new end is a SIGBUS. Loaders
+// therefore copy through ww_weights_copy, which reads and reports; replacing a file by renaming another
+// over its name is safe in any case. Thread-safety: an opened checkpoint is read only, any thread may
+// use it.
 
 #pragma once
 
@@ -10,14 +13,19 @@
 #include <stdint.h>
 #include <watchword/error.h>
 
+// What safetensors knows. The last twelve can be carried and copied, but no model here computes with
+// them; quantised block types come with GGUF.
 enum ww_type {
     WW_F32, WW_F16, WW_BF16, WW_I32, WW_I64, WW_I8, WW_U8, WW_I16, WW_U16, WW_BOOL, WW_F64,
-    WW_NUM_TYPES // quantised block types come with GGUF
+    WW_U32, WW_U64, WW_C64, WW_F8_E4M3, WW_F8_E5M2, WW_F8_E8M0, WW_F8_E4M3FNUZ, WW_F8_E5M2FNUZ,
+    WW_F6_E2M3, WW_F6_E3M2, WW_F4,
+    WW_NUM_TYPES
 };
 
 // "F32", "F16", ... as safetensors writes them; NULL outside the range.
 const char *ww_type_name(enum ww_type type);
-// Bytes of one element.
+// Bits of one element, and bytes: 0 for the types that are smaller than a byte.
+size_t ww_type_bits(enum ww_type type);
 size_t ww_type_bytes(enum ww_type type);
 
 #define WW_MAX_RANK 8
@@ -27,13 +35,15 @@ struct ww_weight {
     enum ww_type type;
     int rank;
     int64_t dim[WW_MAX_RANK]; // row-major, last is fastest
-    const void *data;         // little endian; aligned to nothing
+    const void *data;         // little endian; aligned to nothing; mapped, read when touched
     size_t bytes;
 };
 
 struct ww_weights;
 
 // Maps one .safetensors file. Errors are WW_E_FILE and name the file, the tensor and the field.
+// Stricter than the format: at most 8 dimensions, no fields but the three, no whole number beyond
+// 2^53, no NUL in a name.
 struct ww_weights *ww_weights_open(const char *path, struct ww_error *err);
 void ww_weights_close(struct ww_weights **weights);
 
@@ -43,23 +53,34 @@ size_t ww_weights_count(const struct ww_weights *weights);
 const struct ww_weight *ww_weights_at(const struct ww_weights *weights, size_t index); // by name
 
 // The same, but a missing tensor, another rank or other dimensions are an error that says what was
-// found. `rank` dims follow; -1 takes any.
+// found. `rank` dims follow, each an int; -1 takes any.
 const struct ww_weight *ww_weights_need(const struct ww_weights *weights, const char *name,
                                         struct ww_error *err, int rank, ...);
 
-// Element `i` of a F32, F16 or BF16 tensor, widened exactly.
-float ww_weight_float(const struct ww_weight *weight, size_t i);
+// Copies `bytes` bytes of a tensor from byte `offset` on. False: WW_E_FILE, the file cannot be read or
+// has become shorter; `to` may be filled in part.
+bool ww_weights_copy(const struct ww_weights *weights, const struct ww_weight *weight,
+                     size_t offset, size_t bytes, void *to, struct ww_error *err);
 
-// The path it was opened from, and the sha256 of the file in lower-case hex (64 digits and NUL).
+// Element `i` of a F32, F16 or BF16 tensor, widened exactly, subnormals, infinities and NaN too. And
+// one from memory: `at` points to the element.
+float ww_weight_float(const struct ww_weight *weight, size_t i);
+float ww_type_float(enum ww_type type, const void *at);
+
+// The path it was opened from, and the sha256 of the file in lower-case hex (64 digits and NUL), read
+// anew by each call; "" if it cannot be read any more.
 const char *ww_weights_path(const struct ww_weights *weights);
 void ww_weights_digest(const struct ww_weights *weights, char hex[65]);
 
-// Writes float32 tensors as one safetensors file: `begin`, `add` for each (copied), `end`, which
-// sorts by name, writes under a temporary name and renames. Used by traces.
+// Writes tensors as one safetensors file: `begin`, `add` for each (copied), `end`. The same tensors
+// make the same bytes, whatever the order they were added in: wider types first, then by name, so that
+// every element is aligned to its size. Used by traces.
 struct ww_weights_writer;
 struct ww_weights_writer *ww_weights_write_begin(void);
 void ww_weights_write_add(struct ww_weights_writer *writer, const char *name, enum ww_type type,
                           int rank, const int64_t *dim, const void *data);
-// Frees the writer in any case. An empty path: only frees.
+// Writes under a temporary name beside `path`, which it then takes: a reader sees the whole file or
+// none. Frees the writer in any case. An empty path: only frees. WW_E_FILE: cannot be written, or two
+// tensors have one name.
 bool ww_weights_write_end(struct ww_weights_writer **writer, const char *path,
                           struct ww_error *err);
