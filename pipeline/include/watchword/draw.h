@@ -17,7 +17,8 @@ struct ww_draw_params {
 
 // Draws every object of `result` into `frame`, whose planes must be writable (the const of
 // ww_frame.plane is cast away). Every ww_format; coordinates outside are clipped. Colours are fixed
-// by label, so an object keeps its colour from frame to frame.
+// by label, so an object keeps its colour from frame to frame. A score under 0 is not written.
+// `params` may be NULL.
 WW_API void ww_draw(const struct ww_frame *frame, const struct ww_result *result,
                     const struct ww_draw_params *params);
 
