@@ -224,7 +224,8 @@ static char *read_header(struct ww_weights *w, struct ww_error *err)
     for (int i = 0; i < 8; i++)
         n |= (uint64_t)length[i] << 8 * i;
     if (n > MAX_HEADER_BYTES) {
-        ww_fail(err, WW_E_FILE, "header length is %llu, more than the %d that the format allows",
+        ww_fail(err, WW_E_FILE, "header length is %llu, more than the %d that the format allows: this is no "
+                "safetensors file, or a damaged one",
                 (unsigned long long)n, MAX_HEADER_BYTES);
         return NULL;
     }

@@ -9,18 +9,23 @@ extern "C" {
 #endif
 
 // Where models are looked for, in this order, most personal first: $WATCHWORD_MODELS (colon
-// separated), ~/.local/share/watchword/models, /var/lib/watchword/models, and the ones that came
-// with the library (<prefix>/share/watchword/models, or the build tree's when run from there).
+// separated), $XDG_DATA_HOME/watchword/models or else ~/.local/share/watchword/models,
+// /var/lib/watchword/models, and the ones that came with the library
+// (<prefix>/share/watchword/models). A model is a directory with a config.json whose "model_type" is
+// its family. In a build tree, `meson devenv` sets $WATCHWORD_MODELS. Thread-safety: any thread.
 
 // Turns "nano", "nano:thunder" or a directory into a directory. WW_E_FILE lists where it looked.
 WW_API bool ww_model_find(const char *model, char *dir, size_t size, struct ww_error *err);
 
-// Calls `each` for every model directory found, a name once (the first wins).
+// Calls `each` for every model directory found, a name once (the first wins). `digest` is "", for
+// it takes reading all weights: ww_model_verify does that. `family` is "" if config.json is broken.
 WW_API void ww_model_list(void (*each)(void *opaque, const struct ww_model_info *info),
                           void *opaque);
 
-// Reads everything that loading would read, and says what it is in `report` (lines of text).
-// False: not sound, and `err` names file and field.
+// Reads everything that loading would read, checks that all weights are finite numbers, and says what
+// is there in `report`: lines of text, first the files with their sizes and sha256, then every tensor;
+// 128 KiB hold all of nano, and a report that does not fit ends in a line "...". `dir_or_file` may
+// also be a name. False: not sound, and `err` names file and field.
 WW_API bool ww_model_verify(const char *dir_or_file, char *report, size_t size,
                             struct ww_error *err);
 
