@@ -130,12 +130,16 @@ static inline struct check_text check_show_pointer(const void *x)
 
 #define CHECK(cond) check_result((cond), __FILE__, __LINE__, "%s does not hold", #cond)
 
+// Signed may meet unsigned: enumerators and small constants are ints, what they are held against is not.
 #define CHECK_CMP(a, op, b)                                                                        \
     __extension__({                                                                                \
+        _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wsign-compare\"")        \
         __typeof__(a) check_a = (a);                                                               \
         __typeof__(b) check_b = (b);                                                               \
-        check_result(check_a op check_b, __FILE__, __LINE__, "%s %s %s: left is %s, right is %s",  \
-                     #a, #op, #b, CHECK_SHOW(check_a).s, CHECK_SHOW(check_b).s);                   \
+        const bool check_held_now = check_a op check_b;                                            \
+        _Pragma("GCC diagnostic pop")                                                              \
+        check_result(check_held_now, __FILE__, __LINE__, "%s %s %s: left is %s, right is %s", #a,  \
+                     #op, #b, CHECK_SHOW(check_a).s, CHECK_SHOW(check_b).s);                       \
     })
 
 // |a - b| <= tol; never holds for NaN.

@@ -1,0 +1,327 @@
+// Safetensors: every file in safetensors/ against its verdict, widening, copying, writing.
+
+#include "weights/weights.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "check.h"
+
+static char folder[4096];
+
+static const char *in_folder(const char *name)
+{
+    static char path[5000];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return path;
+}
+
+static uint64_t fnv1a(const void *data, size_t bytes)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < bytes; i++)
+        hash = (hash ^ ((const unsigned char *)data)[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static void from_hex(const char *hex, char *out)
+{
+    unsigned byte;
+    for (; sscanf(hex, "%2x", &byte) == 1; hex += 2)
+        *out++ = (char)byte;
+    *out = '\0';
+}
+
+// "tensor NAME TYPE SHAPE BYTES FNV"
+static void check_tensor(const struct ww_weights *weights, char *field[6])
+{
+    char name[1000], shape[200] = "";
+    from_hex(field[1], name);
+    const struct ww_weight *t = ww_weights_find(weights, name);
+    if (!CHECK(t != NULL))
+        return;
+    CHECK_STR(ww_type_name(t->type), field[2]);
+    for (int i = 0; i < t->rank; i++)
+        snprintf(shape + strlen(shape), sizeof(shape) - strlen(shape), "%s%lld", i ? "," : "",
+                 (long long)t->dim[i]);
+    CHECK_STR(t->rank ? shape : "-", field[3]);
+    CHECK_CMP(t->bytes, ==, (size_t)strtoull(field[4], NULL, 10));
+    CHECK_CMP(fnv1a(t->data, t->bytes), ==, (uint64_t)strtoull(field[5], NULL, 16));
+    char *copy = malloc(t->bytes + 1);
+    CHECK(ww_weights_copy(weights, t, 0, t->bytes, copy, NULL));
+    CHECK_CMP(memcmp(copy, t->data, t->bytes), ==, 0);
+    free(copy);
+}
+
+static void check_refused(const char *file, const char *part)
+{
+    struct ww_error err = {0};
+    struct ww_weights *weights = ww_weights_open(in_folder(file), &err);
+    CHECK(weights == NULL);
+    CHECK_CMP(err.code, ==, WW_E_FILE);
+    CHECK_HAS(err.text, file);
+    CHECK_HAS(err.text, part);
+    ww_weights_close(&weights);
+}
+
+static void test_verdicts(void)
+{
+    FILE *verdicts = fopen(in_folder("verdicts.txt"), "r");
+    if (!CHECK(verdicts != NULL))
+        return;
+    struct ww_weights *weights = NULL;
+    int files = 0;
+    for (char line[4096]; fgets(line, sizeof(line), verdicts);) {
+        char *field[6] = {0}, *rest = line;
+        line[strcspn(line, "\n")] = '\0';
+        for (int i = 0; i < 6; i++)
+            field[i] = strsep(&rest, "\t");
+        if (*line == '#')
+            continue;
+        if (strcmp(field[0], "tensor") == 0) {
+            if (weights)
+                check_tensor(weights, field);
+            continue;
+        }
+        files++;
+        check_about("%s: %s", field[1], field[3]);
+        ww_weights_close(&weights);
+        if (strcmp(field[0], "refuse") == 0) {
+            check_refused(field[1], field[2]);
+            continue;
+        }
+        struct ww_error err = {0};
+        weights = ww_weights_open(in_folder(field[1]), &err);
+        CHECK_STR(err.text, "");
+        if (CHECK(weights != NULL))
+            CHECK_CMP(ww_weights_count(weights), ==, (size_t)strtoull(field[2], NULL, 10));
+    }
+    ww_weights_close(&weights);
+    check_about("%s", "");
+    CHECK_CMP(files, ==, 80);
+    fclose(verdicts);
+}
+
+static void test_not_files(void)
+{
+    struct ww_error err = {0};
+    CHECK(ww_weights_open("/nonexistent/x.safetensors", &err) == NULL);
+    CHECK_STR(err.text, "/nonexistent/x.safetensors: No such file or directory");
+    CHECK(ww_weights_open("/tmp", &err) == NULL);
+    CHECK_STR(err.text, "/tmp: not a regular file");
+    CHECK(ww_weights_open("/dev/zero", NULL) == NULL);
+    char path[200];
+    snprintf(path, sizeof(path), "/tmp/watchword-pipe-%d", (int)getpid());
+    if (mkfifo(path, 0600) == 0) { // must not wait for somebody to write into it
+        CHECK(ww_weights_open(path, NULL) == NULL);
+        unlink(path);
+    }
+    ww_weights_close(NULL);
+}
+
+static void test_order_and_need(void)
+{
+    struct ww_error err = {0};
+    struct ww_weights *w = ww_weights_open(in_folder("ok-every-dtype.safetensors"), &err);
+    if (!CHECK(w != NULL))
+        return;
+    for (size_t i = 1; i < ww_weights_count(w); i++)
+        CHECK_CMP(strcmp(ww_weights_at(w, i - 1)->name, ww_weights_at(w, i)->name), <, 0);
+    CHECK(ww_weights_find(w, "t.f") == NULL);
+    CHECK(ww_weights_need(w, "t.f32", &err, 2, 2, 3) != NULL);
+    CHECK(ww_weights_need(w, "t.f32", &err, 2, -1, 3) != NULL);
+    CHECK(ww_weights_need(w, "t.f32", &err, 2, 2, 4) == NULL);
+    CHECK_HAS(err.text, "tensor 't.f32': shape is [2, 3], where the model needs [2, 4]");
+    CHECK(ww_weights_need(w, "t.f32", &err, 3, 2, 3, -1) == NULL);
+    CHECK_HAS(err.text, "needs [2, 3, any]");
+    CHECK(ww_weights_need(w, "t.f32", &err, 0) == NULL);
+    CHECK(ww_weights_need(w, "bert.pooler", &err, 1, 3) == NULL);
+    CHECK_HAS(err.text, "ok-every-dtype.safetensors: no tensor 'bert.pooler'");
+    CHECK_HAS(ww_weights_path(w), "ok-every-dtype.safetensors");
+    ww_weights_close(&w);
+    CHECK(w == NULL);
+}
+
+// Every half against the definition, computed in double.
+static void test_halves(void)
+{
+    int wrong = 0;
+    for (uint32_t h = 0; h < 0x10000; h++) {
+        const uint16_t half = (uint16_t)h;
+        const float value = ww_type_float(WW_F16, &half);
+        const int exponent = (h >> 10) & 31, fraction = h & 1023;
+        const double sign = h & 0x8000 ? -1 : 1;
+        const double expected = exponent == 31  ? (fraction ? NAN : sign * INFINITY)
+                                : exponent == 0 ? sign * ldexp(fraction, -24)
+                                                : sign * ldexp(1024 + fraction, exponent - 25);
+        wrong += isnan(expected) ? !isnan(value)
+                                 : value != expected || !signbit(value) != !signbit(expected);
+    }
+    CHECK_CMP(wrong, ==, 0);
+    static const struct {
+        uint16_t bits;
+        double value;
+    } brains[] = {{0x3f80, 1}, {0xc049, -3.140625}, {0x0001, 0x1p-133}, {0x7f80, INFINITY},
+                  {0x8000, -0.0}, {0x7f7f, 0x1.fep127}};
+    for (size_t i = 0; i < sizeof(brains) / sizeof(brains[0]); i++) {
+        const float value = ww_type_float(WW_BF16, &brains[i].bits);
+        CHECK_CMP(value, ==, (float)brains[i].value);
+        CHECK_CMP(!signbit(value), ==, !signbit(brains[i].value));
+    }
+    const unsigned char odd[] = {0, 0, 0, 0x80, 0x3f, 0};
+    CHECK_CMP(ww_type_float(WW_F32, odd + 1), ==, 1.0f); // aligned to nothing
+    CHECK_CMP(ww_type_bits(WW_F4), ==, 4u);
+    CHECK_CMP(ww_type_bytes(WW_F4), ==, 0u);
+    CHECK(ww_type_name(WW_NUM_TYPES) == NULL);
+}
+
+static void read_whole(const char *path, char *out, size_t size, size_t *length)
+{
+    FILE *file = fopen(path, "rb");
+    *length = file ? fread(out, 1, size, file) : 0;
+    if (file)
+        fclose(file);
+}
+
+static struct ww_weights_writer *write_some(bool reversed)
+{
+    static const float f[] = {1, -2, 0.5f, 3, 4, 5};
+    static const uint16_t h[] = {0x3c00};
+    static const unsigned char b[] = {1, 2, 3};
+    struct ww_weights_writer *writer = ww_weights_write_begin();
+    for (int i = 0; i < 4; i++) {
+        switch (reversed ? 3 - i : i) {
+        case 0:
+            ww_weights_write_add(writer, "row.012", WW_F32, 2, (int64_t[]){2, 3}, f);
+            break;
+        case 1:
+            ww_weights_write_add(writer, "a \"quoted\\\" \n n\xc3\xa9", WW_F16, 0, NULL, h);
+            break;
+        case 2:
+            ww_weights_write_add(writer, "bytes", WW_U8, 1, (int64_t[]){3}, b);
+            break;
+        case 3:
+            ww_weights_write_add(writer, "empty", WW_F32, 2, (int64_t[]){0, 7}, NULL);
+            break;
+        }
+    }
+    return writer;
+}
+
+static void test_writer(void)
+{
+    char dir[] = "/tmp/watchword-weights-XXXXXX", one[100], two[100];
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(one, sizeof(one), "%s/one.safetensors", dir);
+    snprintf(two, sizeof(two), "%s/two.safetensors", dir);
+    struct ww_error err = {0};
+    struct ww_weights_writer *writer = write_some(false);
+    CHECK(ww_weights_write_end(&writer, one, &err));
+    CHECK(writer == NULL);
+    writer = write_some(true);
+    CHECK(ww_weights_write_end(&writer, two, &err));
+    CHECK_STR(err.text, "");
+
+    char a[2000], b[2000];
+    size_t a_length, b_length;
+    read_whole(one, a, sizeof(a), &a_length);
+    read_whole(two, b, sizeof(b), &b_length);
+    CHECK_CMP(a_length, ==, b_length);
+    CHECK_CMP(memcmp(a, b, a_length), ==, 0); // whatever the order
+    CHECK_CMP((unsigned char)a[0] % 8, ==, 0);
+    CHECK_HAS(a + 8, "{\"empty\":{\"dtype\":\"F32\",\"shape\":[0,7],\"data_offsets\":[0,0]},"
+                     "\"row.012\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},");
+
+    struct ww_weights *w = ww_weights_open(one, &err);
+    CHECK_STR(err.text, "");
+    if (CHECK(w != NULL)) {
+        CHECK_CMP(ww_weights_count(w), ==, 4u);
+        const struct ww_weight *row = ww_weights_need(w, "row.012", &err, 2, 2, 3);
+        CHECK(row && ww_weight_float(row, 5) == 5);
+        const struct ww_weight *half =
+            ww_weights_need(w, "a \"quoted\\\" \n n\xc3\xa9", &err, 0);
+        CHECK(half && ww_weight_float(half, 0) == 1);
+    }
+    ww_weights_close(&w);
+
+    writer = write_some(false);
+    ww_weights_write_add(writer, "bytes", WW_U8, 0, NULL, "x");
+    CHECK(!ww_weights_write_end(&writer, one, &err));
+    CHECK_HAS(err.text, "two tensors are named 'bytes'");
+    writer = write_some(false);
+    ww_weights_write_add(writer, "__metadata__", WW_U8, 0, NULL, "x");
+    CHECK(!ww_weights_write_end(&writer, one, &err));
+    writer = write_some(false);
+    CHECK(!ww_weights_write_end(&writer, "/nonexistent/x.safetensors", &err));
+    CHECK_HAS(err.text, "/nonexistent/x.safetensors: cannot create");
+    writer = write_some(false);
+    CHECK(!ww_weights_write_end(&writer, dir, &err)); // a directory has that name
+    writer = write_some(false);
+    CHECK(ww_weights_write_end(&writer, "", &err)); // only frees
+    writer = ww_weights_write_begin();
+    CHECK(ww_weights_write_end(&writer, two, &err)); // no tensors at all
+    w = ww_weights_open(two, NULL);
+    CHECK(w && ww_weights_count(w) == 0);
+    ww_weights_close(&w);
+
+    unlink(one);
+    unlink(two);
+    CHECK_CMP(rmdir(dir), ==, 0); // no temporary file was left
+}
+
+// A file that shrinks after it was opened: an error, not a signal.
+static void test_shrinking(void)
+{
+    char path[] = "/tmp/watchword-shrink-XXXXXX";
+    close(mkstemp(path));
+    enum { COUNT = 1 << 16 };
+    float *zeros = calloc(COUNT, sizeof(*zeros));
+    struct ww_weights_writer *writer = ww_weights_write_begin();
+    ww_weights_write_add(writer, "w", WW_F32, 1, (int64_t[]){COUNT}, zeros);
+    struct ww_error err = {0};
+    CHECK(ww_weights_write_end(&writer, path, &err));
+    struct ww_weights *w = ww_weights_open(path, &err);
+    if (CHECK(w != NULL)) {
+        const struct ww_weight *t = ww_weights_find(w, "w");
+        CHECK_CMP(truncate(path, 4096), ==, 0);
+        CHECK(!ww_weights_copy(w, t, 0, t->bytes, zeros, &err));
+        CHECK_CMP(err.code, ==, WW_E_FILE);
+        CHECK_HAS(err.text, "tensor 'w': the file became shorter while it was read");
+        char digest[65];
+        ww_weights_digest(w, digest);
+        CHECK_STR(digest, "");
+    }
+    ww_weights_close(&w);
+    unlink(path);
+    free(zeros);
+}
+
+static void test_digest(void)
+{
+    // sha256sum ok-scalar.safetensors
+    struct ww_weights *w = ww_weights_open(in_folder("ok-scalar.safetensors"), NULL);
+    char digest[65];
+    if (CHECK(w != NULL)) {
+        ww_weights_digest(w, digest);
+        CHECK_STR(digest, "01738fd93ef70f0bb9b44f803577e90f545159e7cd6cda15bfa97ed1996aabf3");
+    }
+    ww_weights_close(&w);
+}
+
+int main(void)
+{
+    const char *source = getenv("WATCHWORD_SOURCE");
+    if (!source)
+        check_skip("WATCHWORD_SOURCE does not say where the source tree is; run it by meson test");
+    snprintf(folder, sizeof(folder), "%s/tests/unit/safetensors", source);
+    test_verdicts();
+    test_not_files();
+    test_order_and_need();
+    test_halves();
+    test_writer();
+    test_shrinking();
+    test_digest();
+    return check_done();
+}
