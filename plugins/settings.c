@@ -46,7 +46,8 @@ void ww_settings_describe(GstElementClass *class)
         GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(WW_VIDEO_CAPS));
     gst_element_class_add_static_pad_template(class, &sink);
     gst_element_class_add_static_pad_template(class, &src);
-    // clang-format off: the lines are as gst-inspect-1.0 shows them
+    // The lines are as gst-inspect-1.0 shows them.
+    // clang-format off
     gst_element_class_set_static_metadata(
         class, "Watchword inference", "Filter/Analyzer/Video",
         "Looks for what phrases say in each picture, on the GPU or on software Vulkan." NL NL
