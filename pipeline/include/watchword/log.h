@@ -12,6 +12,7 @@ extern "C" {
 enum ww_log_level { WW_LOG_ERROR, WW_LOG_WARN, WW_LOG_INFO, WW_LOG_DEBUG, WW_LOG_TRACE };
 
 // Called from any thread, one call at a time. `text` is one line without its end, borrowed.
+// It must not log itself.
 typedef void (*ww_log_fn)(void *opaque, enum ww_log_level level, const char *text);
 
 // Sends lines of `level` and graver to `fn`; NULL: to stderr, as it is from the start at
