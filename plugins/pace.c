@@ -1,5 +1,7 @@
 #include "pace.h"
 
+#define JITTER_NS 50000000
+
 bool ww_pace_due(struct ww_pace *pace, double rate, int64_t now_ns)
 {
     if (!(rate > 0)) {
@@ -9,7 +11,8 @@ bool ww_pace_due(struct ww_pace *pace, double rate, int64_t now_ns)
     int64_t interval = rate > 1e-9 ? (int64_t)(1e9 / rate) : INT64_MAX / 8;
     if (!pace->started || pace->due_ns - now_ns > 2 * interval)
         *pace = (struct ww_pace){.started = true, .due_ns = now_ns};
-    if (now_ns < pace->due_ns - interval / 4)
+    int64_t early = interval / 4 < JITTER_NS ? interval / 4 : JITTER_NS;
+    if (now_ns < pace->due_ns - early)
         return false;
     if (now_ns - pace->due_ns >= interval) // frames are rarer than the rate, or some were lost
         pace->due_ns = now_ns;
