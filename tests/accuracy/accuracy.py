@@ -112,6 +112,7 @@ def through_product(size, scratch):
     socket = zmq.Context.instance().socket(zmq.SUB)
     socket.setsockopt(zmq.SUBSCRIBE, b"detection/yard/")
     socket.setsockopt(zmq.RCVHWM, 0)
+    socket.setsockopt(zmq.RECONNECT_IVL, 10)  # connected before the daemon talks
     socket.connect(endpoint)
     camera = subprocess.Popen([program("cli/test-camera"), "--end", "--frames", str(FRAMES), "--fps",
                                os.environ.get("FPS", "20"), "--with-parent", film()],
