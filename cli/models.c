@@ -1,0 +1,103 @@
+// watchword models: what is installed, and is it sound?
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <watchword/json_text.h>
+#include <watchword/models.h>
+
+#include "cli.h"
+
+struct listing {
+    bool json;
+    int count;
+};
+
+static void print_model(void *opaque, const struct ww_model_info *info)
+{
+    struct listing *listing = opaque;
+    listing->count++;
+    if (listing->json) {
+        char line[2048];
+        struct ww_json_text t = {.out = line, .size = sizeof(line)};
+        ww_json_object(&t, NULL);
+        ww_json_put_string(&t, "name", info->name);
+        ww_json_put_string(&t, "family", info->family);
+        ww_json_put_string(&t, "digest", info->digest);
+        ww_json_put_string(&t, "dir", info->dir);
+        ww_json_end(&t);
+        print_line(line, t.length);
+        return;
+    }
+    printf("%-24s %-16s %.19s  %s\n", info->name, info->family, *info->digest ? info->digest : "-",
+           info->dir);
+}
+
+static int list_models(bool json)
+{
+    struct listing listing = {.json = json};
+    ww_model_list(print_model, &listing);
+    if (listing.count == 0) {
+        struct ww_error err;
+        char dir[512];
+        if (!ww_model_find("nano", dir, sizeof(dir), &err)) // its error lists where it looked
+            complain("no models: %s", err.text);
+    }
+    return finish_output(listing.count > 0 ? DONE : FAILED);
+}
+
+static int verify_model(const char *what)
+{
+    enum { REPORT_BYTES = 1 << 16 };
+    struct ww_error err = {0};
+    struct stat st;
+    char dir[512];
+    if (stat(what, &st) != 0) { // no path, so a name
+        if (!ww_model_find(what, dir, sizeof(dir), &err))
+            return give_up(&err);
+        what = dir;
+    }
+    char *report = calloc(1, REPORT_BYTES);
+    if (!report)
+        abort();
+    const bool sound = ww_model_verify(what, report, REPORT_BYTES, &err);
+    fputs(report, stdout);
+    if (*report && report[strlen(report) - 1] != '\n')
+        putchar('\n');
+    free(report);
+    if (!sound) {
+        finish_output(FAILED);
+        complain("%s", err.text);
+        return FAILED;
+    }
+    return finish_output(DONE);
+}
+
+int cmd_models(int argc, char **argv)
+{
+    static const struct manual manual = {
+        .usage = "models [list] [--json]\n"
+                 "models verify NAME|DIR|FILE",
+        .about =
+            "Lists the models that are installed, or reads one completely and says what it is.\n"
+            "Models are looked for in $WATCHWORD_MODELS, ~/.local/share/watchword/models,\n"
+            "/var/lib/watchword/models and among those that came with watchword.",
+        .examples = "  watchword models\n"
+                    "  watchword models verify nano\n"
+                    "  watchword models verify ./centernet.safetensors",
+        .exits = "verify: 0 sound, 1 not sound,\nwith file and field in the error.",
+        .max_args = 2,
+    };
+    bool json = false;
+    const struct option options[] = {{"json", NULL, "one JSON object a line", OPTION_FLAG, &json},
+                                     {0}};
+    int status;
+    if (!parse_options(&argc, argv, &manual, options, &status))
+        return status;
+    if (argc == 0 || (argc == 1 && strcmp(argv[0], "list") == 0))
+        return list_models(json);
+    if (argc == 2 && strcmp(argv[0], "verify") == 0)
+        return verify_model(argv[1]);
+    complain("models: '%s' is not what it takes; see watchword models --help", argv[argc - 1]);
+    return WRONG_USAGE;
+}

@@ -1,0 +1,158 @@
+// watchword trace: run a model once and keep its stages.
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <watchword/decode.h>
+#include <watchword/trace.h>
+
+#include "cli.h"
+#include "json.h"
+
+static const struct manual manual = {
+    .usage = "trace DIR [OPTIONS] --out FILE.safetensors",
+    .about =
+        "Runs the model in DIR once and writes its stages as float32 tensors, by the names that\n"
+        "the golden sets use (\"row.012\", \"head.heat\", \"final\"; with several pictures\n"
+        "\"0.row.012\"): how a model is compared with another implementation of it.\n\n"
+        "A case is a JSON file with any of \"images\" (paths relative to it), \"text\", \"ids\",\n"
+        "\"task\", \"input_size\" and \"input\" ([width, height]); options win over it.",
+    .examples =
+        "  watchword trace nano --image frame.png --out ours.safetensors\n"
+        "  watchword trace ./models/nano --case case.json --stages \"head.*\" --out o.safetensors",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+enum { MAX_IMAGES = 64 };
+
+struct session {
+    const char *model, *task_name, *case_path, *stages, *device, *out, *ids;
+    struct list images, texts;
+    int input_size, input[2];
+    struct cJSON *document;
+
+    struct ww_reader *readers[MAX_IMAGES]; // they own the pixels
+    struct ww_frame frames[MAX_IMAGES];
+    int num_frames;
+};
+
+static bool add_image(struct session *s, const char *path, struct ww_error *err)
+{
+    if (s->num_frames == MAX_IMAGES)
+        return ww_fail(err, WW_E_CONFIG, "trace: more than %d pictures", MAX_IMAGES);
+    struct ww_reader *reader = ww_reader_open_until(path, &stopped, err);
+    if (!reader)
+        return false;
+    s->readers[s->num_frames] = reader;
+    const int got = ww_reader_next(reader, &s->frames[s->num_frames], err);
+    s->num_frames++;
+    if (got == 0)
+        ww_fail(err, WW_E_FILE, "%s: not one frame could be decoded", path);
+    return got > 0;
+}
+
+// What the case says and no option did. Only what the models of this version read may be asked for.
+static bool read_case(struct session *s, struct ww_error *err)
+{
+    s->document = json_load(s->case_path, err);
+    if (!s->document)
+        return false;
+    const struct cJSON *text = json_at(s->document, "text"), *ids = json_at(s->document, "ids");
+    if (text || ids)
+        return ww_fail(err, WW_E_UNSUPPORTED, "%s: '%s': no model here reads words yet",
+                       s->case_path, text ? "text" : "ids");
+    if (!s->task_name)
+        s->task_name = json_text(s->document, "task", NULL);
+    if (s->input_size == 0 && s->input[0] == 0) {
+        const struct cJSON *input = json_at(s->document, "input");
+        s->input_size = (int)json_number(s->document, "input_size", 0);
+        for (int i = 0; i < 2 && json_count(input) == 2; i++)
+            s->input[i] = (int)json_number(json_item(input, i), "", 0);
+    }
+    if (s->images.num_items > 0)
+        return true;
+    const char *slash = strrchr(s->case_path, '/');
+    const int folder = slash ? (int)(slash - s->case_path) + 1 : 0;
+    const struct cJSON *images = json_at(s->document, "images");
+    for (const struct cJSON *i = json_first(images); i; i = json_next(i)) {
+        char path[PATH_MAX];
+        const char *name = json_text(i, "", NULL);
+        if (!name)
+            return ww_fail(err, WW_E_FILE, "%s: 'images': a name of a file is wanted",
+                           s->case_path);
+        snprintf(path, sizeof(path), "%.*s%s", *name == '/' ? 0 : folder, s->case_path, name);
+        if (!add_image(s, path, err))
+            return ww_within(err, "%s", s->case_path);
+    }
+    return true;
+}
+
+static bool trace(struct session *s, struct ww_error *err)
+{
+    if (s->case_path && !read_case(s, err))
+        return false;
+    for (int i = 0; i < s->images.num_items; i++)
+        if (!add_image(s, s->images.items[i], err))
+            return false;
+    if (s->num_frames == 0)
+        return ww_fail(err, WW_E_CONFIG, "trace: no picture: --image or --case is wanted");
+    const int task = s->task_name ? ww_task_from_name(s->task_name) : WW_TASK_DETECT;
+    if (task < 0)
+        return ww_fail(err, WW_E_CONFIG, "trace: there is no task '%s'", s->task_name);
+    struct ww_engine *engine = ww_engine_open(ww_engine_params(.device = s->device), err);
+    if (!engine)
+        return false;
+    const bool traced =
+        ww_trace(engine,
+                 ww_trace_params(.model = s->model, .task = (enum ww_task)task, .images = s->frames,
+                                 .num_images = s->num_frames, .input_size = s->input_size,
+                                 .input_width = s->input[0], .input_height = s->input[1],
+                                 .stages = s->stages, .out = s->out),
+                 err);
+    ww_engine_close(&engine);
+    return traced;
+}
+
+int cmd_trace(int argc, char **argv)
+{
+    struct session s = {0};
+    const struct option options[] = {
+        {"image", "FILE", "a picture, or a film's first frame; may be repeated", OPTION_LIST,
+         &s.images},
+        {"text", "STRING", "words, for a model that reads them; may be repeated", OPTION_LIST,
+         &s.texts},
+        {"ids", "N,N,...", "the same as token numbers", OPTION_TEXT, &s.ids},
+        {"task", "TASK", "detect, pose, ... [detect]", OPTION_TEXT, &s.task_name},
+        {"case", "FILE", "a JSON file that says all this", OPTION_TEXT, &s.case_path},
+        {"stages", "GLOB", "only stages of these names [all]", OPTION_TEXT, &s.stages},
+        {"input-size", "N", "longer side of the network's input, px [the model's own]",
+         OPTION_WHOLE, &s.input_size, 16, 4096},
+        {"input", "WxH", "force its size, stretching the picture", OPTION_SIZE, s.input},
+        {"device", "N|NAME", "which device, or \"reference\" [$WATCHWORD_DEVICE, or the best]",
+         OPTION_TEXT, &s.device},
+        {"out", "FILE", "the safetensors file to write", OPTION_TEXT, &s.out},
+        {0},
+    };
+    int status;
+    if (!parse_options(&argc, argv, &manual, options, &status))
+        return status;
+    s.model = argv[0];
+    if (!s.out) {
+        complain("trace: --out is missing; see watchword trace --help");
+        return WRONG_USAGE;
+    }
+    if (s.texts.num_items > 0 || s.ids) {
+        complain("trace: %s: no model here reads words yet", s.ids ? "--ids" : "--text");
+        return FAILED;
+    }
+    catch_signals();
+    struct ww_error err = {0};
+    status = trace(&s, &err) ? DONE : give_up(&err);
+    for (int i = 0; i < s.num_frames; i++)
+        ww_reader_close(&s.readers[i]);
+    json_free(s.document);
+    free(s.images.items);
+    free(s.texts.items);
+    return finish_output(status);
+}
