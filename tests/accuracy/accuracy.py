@@ -77,7 +77,7 @@ def through_run(size, scratch):
     messages = scratch + "/messages.jsonl"
     with open(messages, "w") as out:
         subprocess.run([program("cli/watchword"), "run", "--model", "nano", "--phrases", "person",
-                        "--threshold", str(THRESHOLD), "--size", size, first_half(scratch)],
+                        "--threshold", str(THRESHOLD), "--input", size, first_half(scratch)],
                        stdout=out, check=True)
     return score.read_messages(messages)
 

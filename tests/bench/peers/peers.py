@@ -62,25 +62,25 @@ class Watchword:
 
     def __init__(self, build, runs, device, name=WATCHWORD, phrases=None):
         self.name, self.runs, self.program = name, runs, os.path.join(build, "cli/watchword")
-        self.options = ["--device", device] if device else []
-        if phrases:
-            self.options += ["--phrases", phrases]
+        self.device = ["--device", device]
+        self.phrases = ["--phrases", phrases] if phrases else []
         self.round()  # compiles shaders, if nobody did
         self.version = subprocess.run([self.program, "--version"], text=True,
                                       stdout=subprocess.PIPE).stdout.strip()
 
     def round(self):
         done = subprocess.run([self.program, "bench", "nano", "--size", f"{network.SIZE}x{network.SIZE}",
-                               "--runs", str(self.runs), "--json", *self.options],
+                               "--runs", str(self.runs), "--json", *self.device,
+                               *self.phrases],
                               stdout=subprocess.PIPE, check=True)
         result = json.loads(done.stdout)
         return result["median_ms"], result["min_ms"]
 
     def heat(self, path):
         subprocess.run([self.program, "trace", os.path.join(TOP, "models/nano"), "--image",
-                        os.path.join(os.path.dirname(path), "input.png"), "--size",
+                        os.path.join(os.path.dirname(path), "input.png"), "--input",
                         f"{network.SIZE}x{network.SIZE}", "--stages", "head.heat", "--out", path,
-                        *[o for o in self.options if "device" in self.options[0]][:2]], check=True)
+                        *self.device], check=True)
         (heat,) = [v for k, v in network.read_safetensors(path).items() if k.endswith("head.heat")]
         return heat.reshape(-1, 80)
 
