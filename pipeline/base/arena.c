@@ -107,12 +107,13 @@ char *ww_arena_strdup(struct ww_arena *arena, const char *text)
 
 char *ww_arena_printf(struct ww_arena *arena, const char *fmt, ...)
 {
+    char small[256]; // most texts fit, and are formatted once
     va_list args;
     va_start(args, fmt);
-    const int length = vsnprintf(NULL, 0, fmt, args);
+    const int length = vsnprintf(small, sizeof(small), fmt, args);
     va_end(args);
-    if (length < 0)
-        return ww_arena_strdup(arena, "");
+    if (length < (int)sizeof(small))
+        return ww_arena_strndup(arena, small, length < 0 ? 0 : (size_t)length);
     char *text = ww_arena_alloc(arena, (size_t)length + 1);
     va_start(args, fmt);
     vsnprintf(text, (size_t)length + 1, fmt, args);

@@ -1,7 +1,6 @@
 #include "json_check.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,9 +167,8 @@ static bool scan_number(struct scan *s)
     memcpy(copy, start, length);
     copy[length] = '\0';
     if (whole) {
-        errno = 0;
-        const long long value = strtoll(copy, NULL, 10);
-        if (errno || value > WW_JSON_MAX_INTEGER || value < -WW_JSON_MAX_INTEGER)
+        const long long value = strtoll(copy, NULL, 10); // saturates
+        if (value > WW_JSON_MAX_INTEGER || value < -WW_JSON_MAX_INTEGER)
             return wrong(s, start, "a whole number beyond 2^53");
     } else {
         // Bounded by its characters, not by strtod, whose decimal point is the locale's.

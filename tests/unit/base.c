@@ -100,6 +100,8 @@ static void test_arena(void)
     CHECK_CMP(ww_arena_bytes(arena), <, 2900000u);
 
     CHECK_STR(ww_arena_printf(arena, "%s-%d", "camera", 7), "camera-7");
+    for (int width = 250; width < 260; width++)
+        CHECK_CMP(strlen(ww_arena_printf(arena, "%*d", width, 7)), ==, width);
     CHECK_STR(ww_arena_strdup(arena, "word"), "word");
     CHECK_STR(ww_arena_strndup(arena, "words", 4), "word");
     CHECK(ww_arena_strdup(arena, NULL) == NULL);

@@ -257,7 +257,10 @@ static void test_writer(void)
     CHECK(!ww_weights_write_end(&writer, "/nonexistent/x.safetensors", &err));
     CHECK_HAS(err.text, "/nonexistent/x.safetensors: cannot create");
     writer = write_some(false);
-    CHECK(!ww_weights_write_end(&writer, dir, &err)); // a directory has that name
+    CHECK_CMP(unlink(two) | mkdir(two, 0700), ==, 0); // a directory has that name
+    CHECK(!ww_weights_write_end(&writer, two, &err));
+    CHECK_HAS(err.text, "two.safetensors: cannot rename");
+    CHECK_CMP(rmdir(two), ==, 0);
     writer = write_some(false);
     CHECK(ww_weights_write_end(&writer, "", &err)); // only frees
     writer = ww_weights_write_begin();
