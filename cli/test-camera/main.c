@@ -100,10 +100,20 @@ static gboolean is_one_of(const char *text, const char *const *words)
     return g_strv_contains(words, text);
 }
 
-// What the option parser cannot see, and what is the case when nothing was said.
+static void set_default(char **text, const char *value)
+{
+    if (!*text)
+        *text = g_strdup(value);
+}
+
+// What is the case when nothing was said, and what the option parser cannot see.
 static gboolean check_options(struct options *o, GError **error)
 {
     struct camera_params *camera = &o->camera;
+    set_default(&o->codec, "h264");
+    set_default(&o->mount, "/cam");
+    set_default(&o->transport, "both");
+    set_default(&o->auth, "digest");
     if (!o->films || !o->films[0] || o->films[1])
         return wrong(error, "one film", "is wanted");
     if (!film_codec_known(o->codec))
@@ -201,6 +211,18 @@ static void run(struct camera *camera, double seconds)
     g_main_loop_unref(loop);
 }
 
+static void free_options(struct options *o)
+{
+    g_strfreev(o->films);
+    g_strfreev(o->faults);
+    g_free(o->codec);
+    g_free(o->mount);
+    g_free(o->transport);
+    g_free(o->user);
+    g_free(o->auth);
+    g_free(o->cache);
+}
+
 static int complain(GError *error, int status)
 {
     fprintf(stderr, "test-camera: %s%s\n", error->message, status == 2 ? "; see --help" : "");
@@ -208,32 +230,34 @@ static int complain(GError *error, int status)
     return status;
 }
 
-int main(int argc, char **argv)
+static int serve(const struct options *options)
 {
-    struct options options = {
-        .codec = g_strdup("h264"),
-        .mount = g_strdup("/cam"),
-        .transport = g_strdup("both"),
-        .auth = g_strdup("digest"),
-        .seed = 1,
-    };
     GError *error = NULL;
-    if (!read_options(&options, argc, argv, &error))
-        return complain(error, 2);
-    if (options.with_parent)
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-
-    struct camera *camera = camera_create(&options.camera, &error);
+    struct camera *camera = camera_create(&options->camera, &error);
     if (!camera)
         return complain(error, 1);
-    for (char **fault = options.faults; fault && *fault; fault++) {
+    for (char **fault = options->faults; fault && *fault; fault++) {
         if (!schedule(camera, *fault)) {
             wrong(&error, *fault, "is not SECONDS:FAULT");
             return complain(error, 2);
         }
     }
-    run(camera, options.seconds);
+    run(camera, options->seconds);
     camera_destroy(&camera);
     say("stopped", "%s", "");
     return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {.seed = 1};
+    GError *error = NULL;
+    int status = read_options(&options, argc, argv, &error) ? 0 : complain(error, 2);
+    if (status == 0) {
+        if (options.with_parent)
+            prctl(PR_SET_PDEATHSIG, SIGTERM);
+        status = serve(&options);
+    }
+    free_options(&options);
+    return status;
 }
