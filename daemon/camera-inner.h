@@ -1,0 +1,73 @@
+// camera-inner.h: what a camera is made of. Only for camera*.c.
+
+#pragma once
+
+#include "camera.h"
+#include "reach.h"
+#include "source.h"
+
+#define MAX_WATCHES ((int)G_N_ELEMENTS(((struct camera_status *)0)->watches))
+
+// One wwinfer. The counters are guarded by the camera's mutex.
+struct watch {
+    GstElement *infer; // its pipeline's
+    guint64 looked_at, skipped_newer, skipped_rate, failed;
+    guint revision;
+    struct rate rate;
+};
+
+struct camera {
+    // The configuration it was made with, for all threads, and the one with the words that are in
+    // force; each with the whole that it belongs to.
+    const struct stream_config *config, *words;
+    struct config *config_whole, *words_whole;
+    struct camera_params params;
+    GstElement *pipeline, *watches_bin;
+    GstPad *sink; // of watches_bin
+    struct watch watches[32];
+    bool watches_open; // models are loaded
+    struct capture *capture;
+    gint busy; // atomic: tasks of other threads that need the camera
+    guint bus_watch;
+    bool stopping;
+
+    enum camera_state state;
+    gint64 since_unix_us;
+    struct cause cause;
+    struct cause warning; // the connection's last one: tells how it was closed
+
+    struct source *source; // NULL while not connected
+    struct reach *reach;
+    gint64 attempt_us, live_us; // monotonic; 0: not now
+    gint64 retry_us;            // when to try again; 0: not waiting
+    int attempts;               // without success, for the back-off
+    bool knock;                 // see whether anybody is there before trying
+    bool udp;                   // transport for now
+    guint64 reconnects;
+    guint64 lost, received; // by earlier connections
+    struct rate frame_rate;
+
+    GMutex mutex;            // guards the rest
+    guint64 frames, left;    // that went in before the watches, and came out behind them
+    gint64 frame_us;         // of the last frame; 0: none by this connection
+    gint64 last_frame_us;    // the same, by whatever connection
+    gint64 frames_since_us;  // of the connection's first frame
+    gint64 interval_us;      // between frames, smoothed towards the longest
+    gint64 result_us;        // of the last result; 0: none ever
+    gint64 left_us;          // when a frame last left the watches
+    struct latency latency;
+    guint64 seq[WW_NUM_TASKS]; // by kind of message
+};
+
+// Makes the right half of the pipeline.
+bool camera_build_watches(struct camera *camera, struct ww_error *err);
+
+// Loads the models in the background. Ends with an application message "watches-open" on the bus, or
+// with an error from inside watches_bin.
+void camera_open_watches(struct camera *camera);
+
+// Publishes what is being looked at, then lets go of the models; in the background.
+void camera_close_watches(struct camera *camera);
+
+// Words, threshold and rate of each watch as the configuration has them.
+void camera_configure_watches(struct camera *camera);
