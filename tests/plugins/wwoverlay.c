@@ -4,6 +4,8 @@
 #include <gst/check/gstharness.h>
 #include <gst/video/video.h>
 
+#include "sanitize.h"
+
 enum { WIDTH = 160, HEIGHT = 120 };
 
 static GstHarness *create(const char *launch, const char *format, int width, int height)
