@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "watch/install_paths.h" // WW_MODELS_DIR
 
-#define MAX_ROOTS 32
+#define MAX_ROOTS        32
 #define MAX_CONFIG_BYTES (1 << 20)
 
 struct roots {
@@ -134,8 +134,8 @@ bool ww_model_find(const char *model, char *dir, size_t size, struct ww_error *e
 // The family that a model's config.json names; "" if it cannot be read.
 static void read_family(struct ww_arena *arena, const char *dir, char *family, size_t size)
 {
-    struct ww_json *config = ww_json_load(ww_arena_printf(arena, "%s/config.json", dir),
-                                          MAX_CONFIG_BYTES, NULL, NULL);
+    struct ww_json *config =
+        ww_json_load(ww_arena_printf(arena, "%s/config.json", dir), MAX_CONFIG_BYTES, NULL, NULL);
     const char *type = ww_json_string(ww_json_get(config, "model_type"));
     snprintf(family, size, "%s", type ? type : "");
     ww_json_free(&config);

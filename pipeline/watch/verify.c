@@ -16,8 +16,8 @@
 
 #define MAX_CONFIG_BYTES (1 << 20)
 
-// Lines of text in memory that the caller has. When it is full the last line says so, and no line is
-// cut in the middle.
+// Lines of text in memory that the caller has. When it is full the last line says so, and no line
+// is cut in the middle.
 struct report {
     char *text;
     size_t size, length;
@@ -130,7 +130,8 @@ struct parts {
     struct report *summary, *details;
 };
 
-// A file beside config.json: a name and no path, so that a model cannot point at what is not its own.
+// A file beside config.json: a name and no path, so that a model cannot point at what is not its
+// own.
 static bool verify_part(const struct parts *p, const struct ww_json *value, const char *field,
                         struct ww_error *err)
 {

@@ -1,0 +1,307 @@
+#include "check.h"
+#include "filter.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MAX_PIECES 16
+#define LIST_CAP   4096
+
+struct ww_try {
+    struct ww_device *device;
+    struct ww_cmd *g;
+    uint32_t random;
+    float tolerance;
+    float params[WW_PARAM_BYTES / 4];
+    struct ww_storage *storage[MAX_PIECES];
+    int num_storages;
+    struct ww_tensor out[2 * WW_MAX_OUTPUTS];
+    struct ww_storage *out_storage[2 * WW_MAX_OUTPUTS];
+    int num_out;
+    bool list; // the output is a list: a count, then entries in any order
+    struct ww_error error;
+};
+
+struct ww_cmd *ww_try_cmd(struct ww_try *t)
+{
+    return t->g;
+}
+
+uint32_t ww_try_random(struct ww_try *t)
+{
+    t->random = t->random * 1664525u + 1013904223u;
+    return t->random >> 8;
+}
+
+static float number(struct ww_try *t)
+{
+    return (float)ww_try_random(t) / (float)(1 << 23) - 1;
+}
+
+void *ww_try_params(struct ww_try *t)
+{
+    return t->params;
+}
+
+void ww_try_tolerance(struct ww_try *t, float tolerance)
+{
+    t->tolerance = tolerance;
+}
+
+static struct ww_storage *new_storage(struct ww_try *t, const void *data, uint64_t bytes)
+{
+    struct ww_storage *s =
+        t->num_storages < MAX_PIECES
+            ? ww_storage_create(t->device, bytes + 64, WW_PLACE_DEVICE, &t->error)
+            : NULL;
+    static const float zero[16];
+    if (!s || !ww_storage_write(t->device, s, 0, zero, sizeof zero, &t->error) ||
+        !ww_storage_write(t->device, s, 64, data, bytes, &t->error))
+        ww_expect(t->g, !"room for an operand");
+    else
+        t->storage[t->num_storages++] = s;
+    return s;
+}
+
+// A tensor of its own storage; `fill` says whether it starts as random numbers or as a pattern that
+// shows what was not written.
+static struct ww_tensor tensor(struct ww_try *t, bool fill, int n, int c, int h, int w)
+{
+    const struct ww_tensor shape = {.n = n, .c = c, .h = h, .w = w,
+                                    .step = (uint32_t)((c + 3) / 4 * h * w)};
+    const size_t floats = (size_t)n * shape.step * 4;
+    float *data = malloc(floats * sizeof *data);
+    if (!data)
+        abort();
+    for (size_t i = 0; i < floats; i++)
+        data[i] = fill ? 0 : -777;
+    for (int b = 0; fill && b < n; b++)
+        for (int i = 0; i < c; i++)
+            for (int y = 0; y < h; y++)
+                for (int x = 0; x < w; x++)
+                    data[ww_at(shape, b, i, y, x)] = number(t);
+    struct ww_storage *s = new_storage(t, data, floats * sizeof *data);
+    free(data);
+    return s ? ww_stored_tensor(t->g, s, 4, n, c, h, w) : (struct ww_tensor){0};
+}
+
+struct ww_tensor ww_try_in(struct ww_try *t, int n, int c, int h, int w)
+{
+    return tensor(t, true, n, c, h, w);
+}
+
+struct ww_tensor ww_try_out(struct ww_try *t, int n, int c, int h, int w)
+{
+    t->out[t->num_out] = tensor(t, false, n, c, h, w);
+    t->out_storage[t->num_out] = t->storage[t->num_storages - 1];
+    return t->out[t->num_out++];
+}
+
+struct ww_tensor ww_try_count(struct ww_try *t, int entries)
+{
+    t->list = true;
+    const struct ww_tensor out = ww_try_out(t, 1, 4, 1, 1 + 2 * (entries ? entries : LIST_CAP));
+    const uint32_t zero = 0;
+    ww_storage_write(t->device, t->out_storage[0], 64, &zero, sizeof zero, &t->error);
+    return out;
+}
+
+struct ww_tensor ww_try_bytes(struct ww_try *t, uint32_t bytes)
+{
+    const uint32_t texels = (bytes + 15) / 16;
+    uint8_t *data = malloc(texels * 16);
+    if (!data)
+        abort();
+    for (uint32_t i = 0; i < texels * 16; i++)
+        data[i] = (uint8_t)(ww_try_random(t) >> 8);
+    struct ww_storage *s = new_storage(t, data, texels * 16);
+    free(data);
+    return s ? ww_stored_tensor(t->g, s, 4, 1, 4, 1, (int)texels) : (struct ww_tensor){0};
+}
+
+static struct ww_filter filter(struct ww_try *t, int k, int c_in, int c_out, bool window)
+{
+    const size_t num = (size_t)(k * k) * (size_t)c_in * (size_t)(window ? 1 : c_out);
+    float *w = malloc((num + (size_t)c_out) * sizeof *w);
+    struct ww_filter f;
+    struct ww_bank *bank = ww_bank_create();
+    if (!w)
+        abort();
+    for (size_t i = 0; i < num + (size_t)c_out; i++)
+        w[i] = number(t);
+    if (window)
+        ww_pack_depthwise(bank, &f, k, c_in, w, w + num);
+    else
+        ww_pack_conv(bank, &f, k, c_in, c_out, w, w + num);
+    int made = 0;
+    if (!ww_bank_upload(bank, t->device, &t->storage[t->num_storages],
+                        MAX_PIECES - t->num_storages, &made, &t->error))
+        ww_expect(t->g, !"room for a filter");
+    t->num_storages += made;
+    ww_bank_destroy(&bank);
+    free(w);
+    return f;
+}
+
+struct ww_filter ww_try_conv(struct ww_try *t, int k, int c_in, int c_out)
+{
+    return filter(t, k, c_in, c_out, false);
+}
+
+struct ww_filter ww_try_window(struct ww_try *t, int k, int c)
+{
+    return filter(t, k, c, c, true);
+}
+
+static void finish(struct ww_try *t)
+{
+    for (int i = 0; i < t->num_storages; i++)
+        ww_storage_destroy(t->device, &t->storage[i]);
+    ww_cmd_destroy(&t->g);
+}
+
+// Records the attempt and makes a plan of it.
+static struct ww_plan *start(struct ww_try *t, struct ww_device *device,
+                             const struct ww_kernel *kernel, const int *size, struct ww_error *err)
+{
+    *t = (struct ww_try){.device = device, .random = 1, .tolerance = kernel->tolerance};
+    t->g = ww_cmd_create(device);
+    kernel->attempt(t, size);
+    struct ww_plan *plan = NULL;
+    if (t->error.code)
+        ww_fail(err, t->error.code, "%s", t->error.text);
+    else
+        plan = ww_plan_create(t->g, err);
+    if (plan)
+        memcpy(ww_plan_params(plan), t->params, sizeof t->params);
+    return plan;
+}
+
+// What the attempt's outputs hold after one replay: all floats of all outputs. NULL on failure.
+static float *run(struct ww_try *t, struct ww_device *device, const struct ww_kernel *kernel,
+                  const int *size, size_t *num, struct ww_error *err)
+{
+    struct ww_plan *plan = start(t, device, kernel, size, err);
+    float *all = NULL;
+    *num = 0;
+    bool ok = plan && ww_plan_run(plan, t->num_out ? t->out[0].n : 1, err);
+    for (int i = 0; ok && i < t->num_out; i++) {
+        const size_t floats = (size_t)t->out[i].n * t->out[i].step * 4;
+        all = realloc(all, (*num + floats) * sizeof *all);
+        if (!all)
+            abort();
+        ok = ww_storage_read(device, t->out_storage[i], 64, all + *num, floats * sizeof *all, err);
+        *num += floats;
+    }
+    ww_plan_destroy(&plan);
+    finish(t);
+    if (ok)
+        return all;
+    free(all);
+    return NULL;
+}
+
+static int by_entry(const void *a, const void *b)
+{
+    return memcmp(a, b, 32);
+}
+
+// Puts a list into an order that does not depend on chance.
+static void sort_list(float *list, size_t num)
+{
+    uint32_t count;
+    memcpy(&count, list, sizeof count);
+    const size_t cap = (num / 4 - 1) / 2;
+    if (count > cap)
+        return;
+    qsort(list + 4, count, 32, by_entry);
+    list[0] = (float)count;
+}
+
+static void describe(const struct ww_try *t, size_t index, float got, float want, char *out,
+                     size_t size)
+{
+    int o = 0;
+    while (o + 1 < t->num_out && index >= (size_t)t->out[o].n * t->out[o].step * 4)
+        index -= (size_t)t->out[o].n * t->out[o].step * 4, o++;
+    const struct ww_tensor y = t->out[o];
+    const size_t lane = index % 4, texel = index / 4 % y.step, n = index / 4 / y.step;
+    const size_t pixels = (size_t)y.h * (size_t)y.w;
+    snprintf(out, size, "output %d [%zu][%zu][%zu][%zu]: %g, expected %g", o, n,
+             texel / pixels * 4 + lane, texel % pixels / (size_t)y.w, texel % (size_t)y.w, got,
+             want);
+}
+
+bool ww_check_kernel(struct ww_device *device, struct ww_device *reference,
+                     const struct ww_kernel *kernel, const int *size, struct ww_check *out,
+                     struct ww_error *err)
+{
+    struct ww_try t;
+    size_t num, num_expected;
+    float *expected = run(&t, reference, kernel, size, &num_expected, err);
+    float *got = expected ? run(&t, device, kernel, size, &num, err) : NULL;
+    *out = (struct ww_check){.tolerance = t.tolerance};
+    if (!got || num != num_expected) {
+        free(expected);
+        free(got);
+        return false;
+    }
+    if (t.list) {
+        sort_list(got, num);
+        sort_list(expected, num);
+    }
+    double largest = 1e-30, worst = -1;
+    size_t at = 0, first = 0;
+    for (int o = 0; o < t.num_out; o++) {
+        const struct ww_tensor y = t.out[o];
+        for (size_t i = 0; i < (size_t)y.n * y.step * 4; i++) {
+            // Lanes past the last channel are nobody's.
+            const size_t c = i / 4 % y.step / ((size_t)y.h * (size_t)y.w) * 4 + i % 4;
+            if (c >= (size_t)y.c || (t.list && i > 0 && i / 8 > (size_t)expected[0]))
+                continue;
+            const double e = expected[first + i], d = fabs(got[first + i] - e);
+            largest = fmax(largest, fabs(e));
+            if (!(d <= worst)) { // also a NaN
+                worst = isnan(d) ? INFINITY : d;
+                at = first + i;
+            }
+        }
+        first += (size_t)y.n * y.step * 4;
+    }
+    out->worst = worst / largest;
+    out->ok = out->worst <= out->tolerance;
+    describe(&t, at, got[at], expected[at], out->where, sizeof out->where);
+    free(expected);
+    free(got);
+    return true;
+}
+
+static double now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+}
+
+int ww_time_kernel(struct ww_device *device, const struct ww_kernel *kernel, const int *size,
+                   double seconds, double *times_ms, int max, struct ww_launch_info *info,
+                   struct ww_error *err)
+{
+    struct ww_try t;
+    struct ww_plan *plan = start(&t, device, kernel, size, err);
+    int num = plan && ww_plan_time_launches(plan, 1, info, err) ? 0 : -1;
+    const double end = now_ms() + seconds * 1e3;
+    while (num >= 0 && num < max && (num < 5 || now_ms() < end)) {
+        const double begin = now_ms();
+        if (ww_plan_run(plan, t.num_out ? t.out[0].n : 1, err))
+            times_ms[num++] = now_ms() - begin;
+        else
+            num = -1;
+    }
+    ww_plan_destroy(&plan);
+    finish(&t);
+    return num;
+}

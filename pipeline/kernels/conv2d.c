@@ -1,0 +1,97 @@
+// y[p][n] = act(b[n] + sum over ky, kx, k of x[s p + d (ky, kx) - pad][k] w[ky][kx][k][n])
+//
+// Any window over all channels, as a product whose columns are gathered on the way.
+
+#include "filter.h"
+#include "conv2d.comp.h"
+
+#define ROWS 4
+
+struct push {
+    uint32_t h, w, oh, ow, q, n, x_step, y_step, kh, kw, sy, sx, dy, dx, pad_y, pad_x, strips;
+};
+
+void ww_conv2d(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const struct ww_filter *w,
+               const struct ww_conv_params *params)
+{
+    const int stride = params->stride ? params->stride : 1;
+    const int dilation = params->dilation ? params->dilation : 1;
+    const int reach = (w->k - 1) * dilation + 1;
+    const struct ww_same rows = ww_same(x.h, reach, stride), cols = ww_same(x.w, reach, stride);
+    ww_expect(g, w->c_in == x.c && w->c_out == y.c && y.n == x.n);
+    ww_expect(g, y.h == rows.out && y.w == cols.out);
+    ww_expect(g, !ww_some(params->residual) && !ww_some(params->scale));
+    const int N = ww_quads(y), tile = N > 2 ? 4 : 2;
+    const uint32_t strips = ww_div_up(y.w, 8 * ROWS), k = (uint32_t)w->k;
+    const struct push push = {
+        (uint32_t)x.h,      (uint32_t)x.w,        (uint32_t)y.h,         (uint32_t)y.w,
+        (uint32_t)ww_quads(x), (uint32_t)N,       x.step,                y.step,
+        k,                  k,                    (uint32_t)stride,      (uint32_t)stride,
+        (uint32_t)dilation, (uint32_t)dilation,   (uint32_t)rows.before, (uint32_t)cols.before,
+        strips};
+    const uint32_t spec[] = {8, ROWS, (uint32_t)tile, (uint32_t)tile / 2, params->act};
+    ww_launch(g, &ww_kernel_conv2d,
+              &(struct ww_launch_params){
+                  .out = {y},
+                  .in = {x, ww_filter_tensor(g, w)},
+                  .push = &push,
+                  .push_bytes = sizeof push,
+                  .spec = spec,
+                  .num_spec = 5,
+                  .groups = {strips * ww_div_up(N, tile), (uint32_t)y.h, (uint32_t)x.n},
+                  .batched = true,
+                  .macs = (double)y.h * y.w * x.c * y.c * w->k * w->k});
+}
+
+static void reference(const struct ww_args *a)
+{
+    const struct ww_tensor y = a->out[0], x = a->in[0];
+    const struct push *p = a->push;
+    const float *bias = a->i[1], *w = bias + 4 * p->n;
+    for (int b = 0; b < a->batch; b++)
+        for (int o = 0; o < y.c; o++)
+            for (int oy = 0; oy < y.h; oy++)
+                for (int ox = 0; ox < y.w; ox++) {
+                    double sum = bias[o];
+                    for (int tap = 0; tap < (int)(p->kh * p->kw); tap++) {
+                        const int iy = oy * (int)p->sy + tap / (int)p->kw * (int)p->dy - (int)p->pad_y;
+                        const int ix = ox * (int)p->sx + tap % (int)p->kw * (int)p->dx - (int)p->pad_x;
+                        if (iy < 0 || iy >= x.h || ix < 0 || ix >= x.w)
+                            continue;
+                        for (int k = 0; k < x.c; k++) {
+                            const size_t at =
+                                (((size_t)tap * p->q + (size_t)(k / 4)) * p->n + (size_t)(o / 4)) * 4 +
+                                (size_t)(k % 4);
+                            sum += (double)a->i[0][ww_at(x, b, k, iy, ix)] * w[4 * at + (size_t)(o % 4)];
+                        }
+                    }
+                    a->o[0][ww_at(y, b, o, oy, ox)] = ww_activate(a->spec[4], (float)sum);
+                }
+}
+
+static void attempt(struct ww_try *t, const int *size)
+{
+    const int n = size[0], h = size[1], w = size[2], c = size[3], o = size[4], k = size[5];
+    const int stride = size[6], dilation = size[7] ? size[7] : 1;
+    const struct ww_filter filter = ww_try_conv(t, k, c, o);
+    const int reach = (k - 1) * dilation + 1;
+    ww_conv2d(ww_try_cmd(t),
+              ww_try_out(t, n, o, ww_same(h, reach, stride).out, ww_same(w, reach, stride).out),
+              ww_try_in(t, n, c, h, w), &filter,
+              ww_conv_params(.stride = stride, .dilation = dilation, .act = WW_ACT_HSWISH));
+}
+
+// batch, height, width, channels in, out, window, stride, dilation
+static const int sizes[][8] = {{1, 1, 1, 1, 1, 3, 1, 1},     {2, 9, 11, 3, 7, 3, 2, 1},
+                               {1, 17, 12, 6, 18, 5, 1, 2},  {1, 15, 40, 3, 16, 7, 2, 1},
+                               {1, 256, 256, 3, 16, 3, 2, 1}, {0}};
+
+const struct ww_kernel ww_kernel_conv2d = {
+    .name = "conv2d",
+    .shaders = (const struct ww_shader[]){WW_SHADER(ww_spv_conv2d, "tile")},
+    .num_shaders = 1,
+    .reference = reference,
+    .attempt = attempt,
+    .sizes = sizes,
+    .tolerance = 2e-6f,
+};

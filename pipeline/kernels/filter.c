@@ -1,0 +1,129 @@
+#include "filter.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct piece {
+    struct ww_filter *filter;
+    float *texels;
+};
+
+struct ww_bank {
+    struct piece *pieces;
+    int num, cap;
+};
+
+struct ww_bank *ww_bank_create(void)
+{
+    struct ww_bank *bank = calloc(1, sizeof *bank);
+    if (!bank)
+        abort();
+    return bank;
+}
+
+void ww_bank_destroy(struct ww_bank **pointer)
+{
+    struct ww_bank *bank = *pointer;
+    if (!bank)
+        return;
+    for (int i = 0; i < bank->num; i++)
+        free(bank->pieces[i].texels);
+    free(bank->pieces);
+    free(bank);
+    *pointer = NULL;
+}
+
+// Room for `texels`, zeroed. Eight more lie behind: a team's fetch may reach past the last output.
+static float *add(struct ww_bank *bank, struct ww_filter *filter, size_t texels)
+{
+    if (bank->num == bank->cap) {
+        bank->cap = bank->cap ? 2 * bank->cap : 64;
+        bank->pieces = realloc(bank->pieces, sizeof *bank->pieces * (size_t)bank->cap);
+        if (!bank->pieces)
+            abort();
+    }
+    filter->texels = (uint32_t)texels + 8;
+    float *room = calloc(filter->texels, 16);
+    if (!room)
+        abort();
+    bank->pieces[bank->num++] = (struct piece){filter, room};
+    return room;
+}
+
+void ww_pack_conv(struct ww_bank *bank, struct ww_filter *filter, int k, int c_in, int c_out,
+                  const float *w, const float *bias)
+{
+    const int N = (c_out + 3) / 4, Q = (c_in + 3) / 4;
+    *filter = (struct ww_filter){.k = k, .c_in = c_in, .c_out = c_out};
+    float *to = add(bank, filter, (size_t)N + (size_t)(k * k * Q) * (size_t)N * 4);
+    for (int o = 0; bias && o < c_out; o++)
+        to[o] = bias[o];
+    to += 4 * N;
+    for (int tap = 0; tap < k * k; tap++)
+        for (int i = 0; i < c_in; i++)
+            for (int o = 0; o < c_out; o++)
+                to[(((size_t)(tap * Q + i / 4) * (size_t)N + (size_t)(o / 4)) * 4 + (size_t)(i % 4)) * 4 +
+                   (size_t)(o % 4)] = w[((size_t)tap * (size_t)c_in + (size_t)i) * (size_t)c_out + (size_t)o];
+}
+
+void ww_pack_depthwise(struct ww_bank *bank, struct ww_filter *filter, int k, int c, const float *w,
+                       const float *bias)
+{
+    const int Q = (c + 3) / 4, pad = ww_depthwise_texels(k);
+    *filter = (struct ww_filter){.k = k, .c_in = c, .c_out = c};
+    float *to = add(bank, filter, (size_t)Q * (size_t)pad);
+    for (int i = 0; i < c; i++) {
+        float *quad = to + (size_t)(i / 4 * pad) * 4 + i % 4;
+        for (int tap = 0; tap < k * k; tap++)
+            quad[4 * tap] = w[tap * c + i];
+        quad[4 * k * k] = bias ? bias[i] : 0;
+    }
+}
+
+void ww_pack_image(struct ww_bank *bank, struct ww_filter *filter, int c, int h, int w,
+                   const float *hwc)
+{
+    const struct ww_tensor t = {.n = 1, .c = c, .h = h, .w = w};
+    *filter = (struct ww_filter){.k = 1, .c_in = c, .c_out = c};
+    float *to = add(bank, filter, (size_t)ww_quads(t) * (size_t)h * (size_t)w);
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++)
+            for (int i = 0; i < c; i++)
+                to[ww_at(t, 0, i, y, x)] = *hwc++;
+}
+
+// Pieces go into storages in order; a new one begins where the next piece would not fit.
+bool ww_bank_upload(struct ww_bank *bank, struct ww_device *device, struct ww_storage **storages,
+                    int max, int *num, struct ww_error *err)
+{
+    const uint64_t limit = ww_storage_limit(device) / 16;
+    *num = 0;
+    for (int i = 0; i < bank->num;) {
+        uint64_t texels = 4; // texel 0 of every storage is zero
+        int end = i;
+        for (; end < bank->num && texels + bank->pieces[end].filter->texels <= limit; end++) {
+            bank->pieces[end].filter->first = (uint32_t)texels;
+            texels += bank->pieces[end].filter->texels;
+        }
+        if (end == i)
+            return ww_fail(err, WW_E_MEMORY, "a weight of %.1f MB exceeds this device's limit",
+                           (double)bank->pieces[i].filter->texels * 16e-6);
+        if (*num == max)
+            return ww_fail(err, WW_E_MEMORY, "the weights need more than %d allocations", max);
+        struct ww_storage *s = ww_storage_create(device, texels * 16, WW_PLACE_DEVICE, err);
+        if (!s)
+            return false;
+        storages[(*num)++] = s;
+        static const float zero[16];
+        if (!ww_storage_write(device, s, 0, zero, sizeof zero, err))
+            return false;
+        for (; i < end; i++) {
+            struct ww_filter *f = bank->pieces[i].filter;
+            f->storage = s;
+            if (!ww_storage_write(device, s, (uint64_t)f->first * 16, bank->pieces[i].texels,
+                                  (uint64_t)f->texels * 16, err))
+                return false;
+        }
+    }
+    return true;
+}

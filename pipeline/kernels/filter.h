@@ -1,0 +1,37 @@
+// filter.h: packing weights into the order that kernels fetch them in.
+//
+// A bank gathers the packed weights of a model, then moves them to the device as few storages.
+
+#pragma once
+
+#include "kernels.h"
+
+struct ww_bank;
+
+struct ww_bank *ww_bank_create(void);
+void ww_bank_destroy(struct ww_bank **bank);
+
+// Each packs `w` (HWIO for k x k [k][k][c_in][c_out]; depthwise [k][k][c]) and `bias` (NULL: zeros)
+// and returns a filter whose storage ww_bank_upload fills in later: so `filter` must stay where it is.
+//
+// pointwise and conv2d: N texels of bias, then for each tap and input quad N x 4 texels, each the
+// weights of one input channel for four outputs; N = ceil(c_out / 4).
+void ww_pack_conv(struct ww_bank *bank, struct ww_filter *filter, int k, int c_in, int c_out,
+                  const float *w, const float *bias);
+// depthwise: for each quad k k texels of taps and one of bias, filled up to a multiple of 8.
+void ww_pack_depthwise(struct ww_bank *bank, struct ww_filter *filter, int k, int c, const float *w,
+                       const float *bias);
+// A plain tensor [c][h][w] of one quad or more, for operands that are no filter.
+void ww_pack_image(struct ww_bank *bank, struct ww_filter *filter, int c, int h, int w,
+                   const float *hwc);
+
+// Texels of one depthwise quad.
+static inline int ww_depthwise_texels(int k)
+{
+    return (k * k + 1 + 7) / 8 * 8;
+}
+
+// Moves everything to the device and sets every filter's storage. The storages belong to the caller:
+// up to `max`, their number in `num`.
+bool ww_bank_upload(struct ww_bank *bank, struct ww_device *device, struct ww_storage **storages,
+                    int max, int *num, struct ww_error *err);

@@ -1,0 +1,113 @@
+// kernels.h: the kernels that models call, each in a file of its name.
+//
+// A call records; `y` must have the shape that comes out, and may be a slice. Padding is
+// TensorFlow's "same": out = ceil(in / stride), total = max((out - 1) stride + k - in, 0), the
+// smaller half before.
+
+#pragma once
+
+#include "kernel.h"
+
+#include <watchword/frame.h>
+
+// Weights of a convolution as kernels read them: texels in a storage, packed by filter.h.
+struct ww_filter {
+    struct ww_storage *storage;
+    uint32_t first, texels;
+    int k, c_in, c_out; // window k x k
+};
+
+struct ww_conv_params {
+    int stride;                 // 0: 1
+    int dilation;               // 0: 1; conv2d alone
+    enum ww_activation_fn act;
+    enum ww_activation_fn inner; // separable: between its halves
+    struct ww_tensor scale;      // [n][c][1][1], times x; none: 1
+    struct ww_tensor residual;   // added after the activation; none: 0
+};
+#define ww_conv_params(...) (&(struct ww_conv_params){__VA_ARGS__})
+
+// y = act(b + x w) + residual, all of k = 1.
+void ww_pointwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
+                  const struct ww_filter *w, const struct ww_conv_params *params);
+// y = act(b + x * w), a window for each channel.
+void ww_depthwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
+                  const struct ww_filter *w, const struct ww_conv_params *params);
+// Depthwise, then pointwise; what lies between stays in registers.
+void ww_separable(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
+                  const struct ww_filter *depthwise, const struct ww_filter *pointwise,
+                  const struct ww_conv_params *params);
+// Any window over all channels.
+void ww_conv2d(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const struct ww_filter *w,
+               const struct ww_conv_params *params);
+
+// y [n][c][1][1]: over all pixels.
+void ww_mean(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x);
+// y = act(double(x) + residual); half: half-pixel centres, else source = i / 2.
+void ww_upsample2(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, bool half,
+                  enum ww_activation_fn act, struct ww_tensor residual);
+// y = act(x scale + residual), elementwise.
+void ww_combine(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct ww_tensor scale,
+                struct ww_tensor residual, enum ww_activation_fn act);
+
+// Picture to tensor [n][3][h][w]: the regions params[region + i] (x, y, width, height in px) of a
+// packed picture. R'G'B' 0..255 times gain plus lift.
+struct ww_prepare_params {
+    enum ww_format format;
+    enum ww_matrix matrix;
+    enum ww_range range;
+    int width, height; // of the picture
+    int region;        // index of the first vec4 in the parameter block
+    float gain, lift;
+};
+#define ww_prepare_params(...) (&(struct ww_prepare_params){__VA_ARGS__})
+void ww_prepare(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor picture,
+                const struct ww_prepare_params *params);
+// Bytes of a packed picture, and how its planes lie in it.
+struct ww_packing {
+    uint32_t stride[3], plane[3]; // bytes; from the start
+    uint32_t bytes;
+};
+struct ww_packing ww_packing(enum ww_format format, int width, int height);
+
+// Local maxima of at least params[floor_at].x, with the numbers of `side` at the cell. `list` is
+// [1][4][1][1 + 2 cap]; the host sets its first word to 0 before each replay.
+void ww_peaks(struct ww_cmd *g, struct ww_tensor list, struct ww_tensor x, struct ww_tensor side,
+              int floor_at);
+
+// MoveNet: y [n][4][1][17], each (row, column, score, cell).
+void ww_keypoints(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor heat,
+                  struct ww_tensor regress, struct ww_tensor centre, struct ww_tensor offset,
+                  struct ww_tensor prior);
+
+struct ww_same {
+    int out, before;
+};
+static inline struct ww_same ww_same(int in, int k, int stride)
+{
+    const int out = (in + stride - 1) / stride;
+    const int total = (out - 1) * stride + k - in;
+    return (struct ww_same){out, total > 0 ? total / 2 : 0};
+}
+
+// A filter as an operand.
+static inline struct ww_tensor ww_filter_tensor(struct ww_cmd *g, const struct ww_filter *f)
+{
+    return ww_stored_tensor(g, f->storage, f->first, 1, 4, 1, (int)f->texels);
+}
+
+// Random filters for attempts.
+struct ww_filter ww_try_conv(struct ww_try *t, int k, int c_in, int c_out);
+struct ww_filter ww_try_window(struct ww_try *t, int k, int c);
+
+// One number of a depthwise output, as the references of depthwise and separable need it.
+float ww_depthwise_at(const float *x, struct ww_tensor shape, const float *w, int k, int stride,
+                      int pad, const float *scale, int c, int oy, int ox);
+
+extern const struct ww_kernel ww_kernel_prepare, ww_kernel_conv2d, ww_kernel_pointwise,
+    ww_kernel_depthwise, ww_kernel_separable, ww_kernel_mean, ww_kernel_upsample2,
+    ww_kernel_combine, ww_kernel_peaks, ww_kernel_keypoints;
+// A list whose first word counts: uploaded as 0, compared as a number.
+struct ww_tensor ww_try_count(struct ww_try *t, int entries);
+// Random bytes.
+struct ww_tensor ww_try_bytes(struct ww_try *t, uint32_t bytes);

@@ -1,0 +1,116 @@
+// y[p][n] = act(b[n] + sum over k of x[p][k] s[k] w[k][n]) + r[p][n]
+//
+// A matrix product whose lanes are pixels. Compute bound: 2 K N flops for K + N numbers a pixel. Few
+// input channels stay in registers while all outputs are walked ("short"); many are walked while a
+// tile of outputs stays ("long").
+
+#include "filter.h"
+#include "pointwise.comp.h"
+#include "pointwise_short.comp.h"
+
+#define SHORT_QUADS 12 // most input quads whose pixels fit beside the accumulators
+#define ROWS        4  // TM: pixels of a lane
+#define LONG_QUADS  4  // TN: output quads of a lane
+
+enum { LONG, SHORT };
+
+struct push {
+    uint32_t pixels, q, n, x_step, y_step, r_step, s_step, pairs;
+};
+
+void ww_pointwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
+                  const struct ww_filter *w, const struct ww_conv_params *params)
+{
+    ww_expect(g, w->k == 1 && w->c_in == x.c && w->c_out == y.c);
+    ww_expect(g, x.n == y.n && x.h == y.h && x.w == y.w);
+    ww_expect(g, !ww_some(params->residual) || ww_same_shape(params->residual, y));
+    ww_expect(g, !ww_some(params->scale) || params->scale.c == x.c);
+    const int pixels = x.h * x.w, Q = ww_quads(x), N = ww_quads(y);
+    // One pixel needs no tile of pixels, and enough groups to go round the cores.
+    const int rows = pixels <= 8 ? 1 : ROWS;
+    const bool brief = Q <= SHORT_QUADS && pixels > 8;
+    const uint32_t strips = ww_div_up(pixels, 8 * rows);
+    const struct push push = {(uint32_t)pixels,        (uint32_t)Q, (uint32_t)N, x.step, y.step,
+                              params->residual.step, params->scale.step,
+                              // Walk all outputs, unless there would be too few groups for two cores.
+                              strips >= 64 ? ww_div_up(N, 2) : 2};
+    const uint32_t act = params->act, scaled = ww_some(params->scale),
+                   residual = ww_some(params->residual);
+    const uint32_t long_spec[] = {8, (uint32_t)rows, LONG_QUADS, LONG_QUADS / 2, act, scaled,
+                                  residual};
+    const uint32_t short_spec[] = {8, (uint32_t)rows, (uint32_t)Q, act, scaled, residual};
+    ww_launch(g, &ww_kernel_pointwise,
+              &(struct ww_launch_params){
+                  .out = {y},
+                  .in = {x, ww_filter_tensor(g, w), params->residual, params->scale},
+                  .push = &push,
+                  .push_bytes = sizeof push,
+                  .spec = brief ? short_spec : long_spec,
+                  .num_spec = brief ? 6 : 7,
+                  .variant = brief ? SHORT : LONG,
+                  .groups = {strips,
+                             brief ? ww_div_up(N, 2 * (int)push.pairs) : ww_div_up(N, LONG_QUADS),
+                             (uint32_t)x.n},
+                  .batched = true,
+                  .macs = (double)pixels * x.c * y.c});
+}
+
+static void reference(const struct ww_args *a)
+{
+    const struct ww_tensor y = a->out[0], x = a->in[0];
+    const struct push *push = a->push;
+    const bool brief = a->in[0].h * a->in[0].w > 8 && push->q <= SHORT_QUADS;
+    const enum ww_activation_fn act = brief ? a->spec[3] : a->spec[4];
+    const float *bias = a->i[1], *w = a->i[1] + 4 * push->n;
+    const size_t plane = (size_t)push->pixels * 4;
+    for (int b = 0; b < a->batch; b++) {
+        for (int o = 0; o < y.c; o++) {
+            for (size_t p = 0; p < push->pixels; p++) {
+                const float *in = a->i[0] + (size_t)b * x.step * 4 + p * 4;
+                double sum = bias[o];
+                for (int k = 0; k < x.c; k++) {
+                    const float s =
+                        a->i[3] ? a->i[3][ww_at(a->in[3], b, k, 0, 0)] : 1;
+                    const size_t tap = ((size_t)(k / 4) * push->n + (size_t)(o / 4)) * 4 + (size_t)(k % 4);
+                    sum += (double)(in[(size_t)(k / 4) * plane + (size_t)(k % 4)] * s) *
+                           w[tap * 4 + (size_t)(o % 4)];
+                }
+                const size_t at = ((size_t)(o / 4) * push->pixels + p) * 4 + (size_t)(o % 4);
+                float v = ww_activate(act, (float)sum);
+                if (a->i[2])
+                    v += a->i[2][(size_t)b * push->r_step * 4 + at];
+                a->o[0][(size_t)b * push->y_step * 4 + at] = v;
+            }
+        }
+    }
+}
+
+static void attempt(struct ww_try *t, const int *size)
+{
+    const int n = size[0], h = size[1], w = size[2], c = size[3], o = size[4];
+    const struct ww_filter filter = ww_try_conv(t, 1, c, o);
+    const struct ww_tensor y = ww_try_out(t, n, o, h, w);
+    ww_pointwise(ww_try_cmd(t), y, ww_try_in(t, n, c, h, w), &filter,
+                 ww_conv_params(.act = (enum ww_activation_fn)size[5],
+                                .scale = size[6] ? ww_try_in(t, n, c, 1, 1) : (struct ww_tensor){0},
+                                .residual = size[7] ? ww_try_in(t, n, o, h, w)
+                                                    : (struct ww_tensor){0}));
+}
+
+// batch, height, width, channels in, out, activation, scaled, residual
+static const int sizes[][8] = {{1, 1, 1, 1, 1, 0, 0, 0},      {1, 1, 1, 72, 24, 1, 0, 0},
+                               {2, 5, 7, 19, 33, 1, 1, 1},    {3, 1, 9, 64, 3, 5, 1, 0},
+                               {1, 13, 31, 131, 97, 3, 0, 1}, {2, 8, 8, 48, 16, 4, 0, 0},
+                               {1, 16, 16, 52, 40, 6, 1, 1},  {1, 32, 32, 528, 88, 2, 0, 0},
+                               {0}};
+
+const struct ww_kernel ww_kernel_pointwise = {
+    .name = "pointwise",
+    .shaders = (const struct ww_shader[]){WW_SHADER(ww_spv_pointwise, "long"),
+                                          WW_SHADER(ww_spv_pointwise_short, "short")},
+    .num_shaders = 2,
+    .reference = reference,
+    .attempt = attempt,
+    .sizes = sizes,
+    .tolerance = 4e-6f, // 528 products of mixed sign that cancel down to a few
+};

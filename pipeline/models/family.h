@@ -1,0 +1,73 @@
+// family.h: what the engine asks of a family of models. All calls come on the engine's thread.
+
+#pragma once
+
+#include <watchword/watch.h>
+
+#include "base/json.h"
+#include "vk/cmd.h"
+
+#define WW_MAX_OBJECTS   100
+#define WW_MAX_KEYPOINTS 32 // of one object
+
+// Words as a model understood them: one revision of a watch.
+struct ww_words {
+    uint32_t revision;
+    int num_phrases;
+    char **phrases;    // as given, or the model's classes where none were
+    int *targets;      // what each is to the model: its class
+};
+void ww_words_free(struct ww_words **words);
+
+// Frames of one shape, looked at in one way.
+struct ww_look_params {
+    enum ww_task task;
+    enum ww_format format;
+    enum ww_matrix matrix;
+    enum ww_range range;
+    int width, height;                          // of the frame
+    int input_size, input_width, input_height;  // as in ww_watch_params
+    bool keep_stages;                           // for a trace
+};
+
+struct ww_findings {
+    int num_objects;
+    const char *keypoint_set;
+    struct ww_object objects[WW_MAX_OBJECTS];
+    struct ww_keypoint keypoints[WW_MAX_OBJECTS * WW_MAX_KEYPOINTS];
+};
+
+struct ww_family {
+    const char *name; // model_type of config.json
+
+    // Loads from `dir`; fills name, family and digest of `info`. `variant`: what stood after a colon,
+    // or NULL. Returns the model, or NULL and `err`.
+    void *(*load)(struct ww_device *device, const char *dir, const struct ww_json *config,
+                  const char *variant, struct ww_model_info *info, struct ww_error *err);
+    void (*unload)(struct ww_device *device, void *model);
+
+    // Fills phrases and targets of `words`; WW_E_TEXT, WW_E_UNSUPPORTED (the task).
+    bool (*understand)(const void *model, enum ww_task task, const char *const *phrases,
+                       int num_phrases, struct ww_words *words, struct ww_error *err);
+    float (*threshold)(const void *model, enum ww_task task); // its own
+
+    // Records what looking at such frames takes. Borrows model and words.
+    void *(*open)(struct ww_device *device, const void *model, const struct ww_look_params *params,
+                  const struct ww_words *words, struct ww_error *err);
+    void (*close)(struct ww_device *device, void *session);
+    // One frame of the shape it was opened for. Boxes in frame px, inside the frame, best first.
+    bool (*look)(void *session, const struct ww_frame *frame, float threshold,
+                 struct ww_findings *out, struct ww_error *err);
+
+    // After a look: the plans, to read stages from or to time; NULL past the last.
+    struct ww_plan *(*plan)(void *session, int i);
+    // After a look with kept stages: results by the names the golden sets use. `each` copies.
+    void (*trace)(void *session,
+                  void (*each)(void *opaque, const char *name, int rank, const int64_t *dim,
+                               const float *data),
+                  void *opaque);
+};
+
+// NULL if nobody is called so.
+const struct ww_family *ww_family_find(const char *name);
+extern const struct ww_family ww_family_nano;

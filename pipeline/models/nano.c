@@ -1,0 +1,548 @@
+// nano: what a machine without a GPU can see. CenterNet finds COCO's 80 classes; for poses, MoveNet
+// looks at a square around each person found.
+
+#include "centernet.h"
+#include "movenet.h"
+#include "picture.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    INPUT = 512,      // longer side, px
+    LIST_CAP = 8192,  // peaks that the device may report
+    MAX_CROPS = 4,    // in one batch
+    PARAM_FLOOR = 0,  // in the parameter block
+    PARAM_REGION = 1, // of the detector; of the crops: 0..
+    PERSON = 0,
+};
+static const float threshold_default = 0.35f; // precision 0.8 on PETS09-S2L1
+static const float duplicate_iou = 0.6f;
+static const float crop_margin = 1.25f; // of the box's height
+
+struct nano {
+    struct ww_weights *weights;
+    struct ww_centernet *detector;
+    struct ww_movenet *pose;
+    char *classes[WW_CENTERNET_CLASSES];
+};
+
+struct session {
+    struct ww_device *device;
+    const struct nano *model;
+    struct ww_look_params params;
+    struct ww_words words; // borrowed: phrases and targets of the revision it was opened with
+    int input_w, input_h;
+    int heads[WW_CENTERNET_CLASSES]; // phrase of each class computed
+    struct ww_class_head head;
+    struct ww_storage *picture;
+    struct ww_plan *detect, *pose;
+    struct ww_tensor list;      // of detect
+    struct ww_tensor keypoints; // of pose
+    struct found *found;        // LIST_CAP
+    float final[WW_MAX_OBJECTS][6];
+    float final_pose[WW_MOVENET_KEYPOINTS][3];
+};
+
+// A peak of the heat map.
+struct found {
+    int head, cell;
+    float score, x0, y0, x1, y1; // input px
+};
+
+static void unload(struct ww_device *device, void *opaque)
+{
+    struct nano *m = opaque;
+    if (!m)
+        return;
+    ww_centernet_destroy(device, &m->detector);
+    ww_movenet_destroy(device, &m->pose);
+    ww_weights_close(&m->weights);
+    for (int i = 0; i < WW_CENTERNET_CLASSES; i++)
+        free(m->classes[i]);
+    free(m);
+}
+
+static char *copy_text(const char *text)
+{
+    char *copy = strdup(text);
+    if (!copy)
+        abort();
+    return copy;
+}
+
+static bool read_classes(struct nano *m, const struct ww_json *config, struct ww_error *err)
+{
+    const struct ww_json *list = ww_json_need(config, "classes", WW_JSON_ARRAY, err);
+    if (!list)
+        return false;
+    int num = 0;
+    for (const struct ww_json *x = ww_json_first(list); x; x = ww_json_next(x), num++) {
+        if (num == WW_CENTERNET_CLASSES || !ww_json_string(x))
+            break;
+        m->classes[num] = copy_text(ww_json_string(x));
+    }
+    if (num != WW_CENTERNET_CLASSES || ww_json_count(list) != WW_CENTERNET_CLASSES)
+        return ww_fail(err, WW_E_FILE, "'classes' must be %d names", WW_CENTERNET_CLASSES);
+    return true;
+}
+
+// A file of the model's directory, named by a string of its configuration.
+static struct ww_weights *open_weights(const char *dir, const struct ww_json *parent,
+                                       const char *field, struct ww_error *err)
+{
+    const struct ww_json *name = ww_json_need(parent, field, WW_JSON_STRING, err);
+    if (!name)
+        return NULL;
+    if (strchr(ww_json_string(name), '/')) {
+        ww_fail(err, WW_E_FILE, "'%s' must be a file of this directory, not '%s'", field,
+                ww_json_string(name));
+        return NULL;
+    }
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", dir, ww_json_string(name));
+    return ww_weights_open(path, err);
+}
+
+static bool load_pose(struct ww_device *device, struct nano *m, const char *dir,
+                      const struct ww_json *config, const char *variant, struct ww_error *err)
+{
+    const char *standard = ww_json_string(ww_json_get(config, "default_pose"));
+    if (!variant)
+        variant = standard ? standard : "lightning";
+    const bool thunder = !strcmp(variant, "thunder");
+    if (!thunder && strcmp(variant, "lightning"))
+        return ww_fail(err, WW_E_CONFIG, "no variant '%s'; there are lightning and thunder",
+                       variant);
+    const struct ww_json *files = ww_json_need(config, "pose", WW_JSON_OBJECT, err);
+    struct ww_weights *weights = files ? open_weights(dir, files, variant, err) : NULL;
+    if (weights)
+        m->pose = ww_movenet_load(device, weights,
+                                  thunder ? WW_MOVENET_THUNDER : WW_MOVENET_LIGHTNING, err);
+    ww_weights_close(&weights);
+    return m->pose != NULL;
+}
+
+static void *load(struct ww_device *device, const char *dir, const struct ww_json *config,
+                  const char *variant, struct ww_model_info *info, struct ww_error *err)
+{
+    struct nano *m = calloc(1, sizeof *m);
+    if (!m)
+        abort();
+    if (!read_classes(m, config, err))
+        goto fail;
+    m->weights = open_weights(dir, config, "detector", err);
+    if (!m->weights)
+        goto fail;
+    m->detector = ww_centernet_load(device, m->weights, err);
+    if (!m->detector || !load_pose(device, m, dir, config, variant, err))
+        goto fail;
+    char hex[65];
+    ww_weights_digest(m->weights, hex);
+    snprintf(info->name, sizeof info->name, "nano%s%s", variant ? ":" : "", variant ? variant : "");
+    snprintf(info->digest, sizeof info->digest, "sha256:%s", hex);
+    return m;
+fail:
+    unload(device, m);
+    return NULL;
+}
+
+// Edits (insert, delete, replace a letter) between two words, in either case.
+static int distance(const char *a, const char *b)
+{
+    enum { MAX = 64 };
+    int row[MAX + 1];
+    const int na = (int)strnlen(a, MAX), nb = (int)strnlen(b, MAX);
+    for (int j = 0; j <= nb; j++)
+        row[j] = j;
+    for (int i = 1; i <= na; i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= nb; j++) {
+            const int same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
+            const int replace = diagonal + !same;
+            diagonal = row[j];
+            const int insert = (row[j - 1] < row[j] ? row[j - 1] : row[j]) + 1;
+            row[j] = replace < insert ? replace : insert;
+        }
+    }
+    return row[nb];
+}
+
+static bool unknown_word(const struct nano *m, const char *word, struct ww_error *err)
+{
+    int near[3] = {-1, -1, -1};
+    for (int c = 0; c < WW_CENTERNET_CLASSES; c++) {
+        int candidate = c;
+        for (int k = 0; k < 3; k++)
+            if (near[k] < 0 || distance(word, m->classes[candidate]) < distance(word, m->classes[near[k]])) {
+                const int swap = near[k];
+                near[k] = candidate;
+                candidate = swap;
+                if (candidate < 0)
+                    break;
+            }
+    }
+    return ww_fail(err, WW_E_TEXT,
+                   "'%.100s' is none of the %d classes that nano knows; near: %s, %s, %s (all of "
+                   "them: watchword models list nano)",
+                   word, WW_CENTERNET_CLASSES, m->classes[near[0]], m->classes[near[1]],
+                   m->classes[near[2]]);
+}
+
+static int find_class(const struct nano *m, const char *word)
+{
+    while (isspace((unsigned char)*word))
+        word++;
+    size_t length = strlen(word);
+    while (length && isspace((unsigned char)word[length - 1]))
+        length--;
+    for (int c = 0; c < WW_CENTERNET_CLASSES; c++)
+        if (strlen(m->classes[c]) == length && !strncasecmp(m->classes[c], word, length))
+            return c;
+    return -1;
+}
+
+static bool understand(const void *opaque, enum ww_task task, const char *const *phrases,
+                       int num_phrases, struct ww_words *words, struct ww_error *err)
+{
+    const struct nano *m = opaque;
+    if (task != WW_TASK_DETECT && task != WW_TASK_POSE)
+        return ww_fail(err, WW_E_UNSUPPORTED,
+                       "nano can do the tasks detect and pose, not '%s'", ww_task_name(task));
+    if (num_phrases > 1000)
+        return ww_fail(err, WW_E_TEXT, "%d phrases; at most 1000", num_phrases);
+    const bool all = num_phrases == 0 && task == WW_TASK_DETECT;
+    const int num = all ? WW_CENTERNET_CLASSES : num_phrases ? num_phrases : 1;
+    words->phrases = calloc((size_t)num, sizeof *words->phrases);
+    words->targets = calloc((size_t)num, sizeof *words->targets);
+    if (!words->phrases || !words->targets)
+        abort();
+    for (int i = 0; i < num; i++) {
+        const char *phrase = num_phrases ? phrases[i] : m->classes[i];
+        const int c = find_class(m, phrase);
+        if (c < 0)
+            return unknown_word(m, phrase, err);
+        if (task == WW_TASK_POSE && c != PERSON)
+            return ww_fail(err, WW_E_TEXT, "nano knows the poses of persons alone, not of '%s'",
+                           phrase);
+        words->phrases[i] = copy_text(phrase);
+        words->targets[i] = c;
+        words->num_phrases = i + 1;
+    }
+    return true;
+}
+
+static float own_threshold(const void *model, enum ww_task task)
+{
+    (void)model, (void)task;
+    return threshold_default;
+}
+
+static bool record_detector(struct session *s, struct ww_error *err)
+{
+    const struct ww_packing packing =
+        ww_packing(s->params.format, s->params.width, s->params.height);
+    struct ww_cmd *g = ww_cmd_create(s->device);
+    ww_keep_stages(g, s->params.keep_stages);
+    ww_label(g, "prepare");
+    const struct ww_tensor picture =
+        ww_stored_tensor(g, s->picture, 4, 1, 4, 1, (int)(packing.bytes + 15) / 16);
+    const struct ww_tensor frame = ww_activation(g, 1, 3, s->input_h, s->input_w);
+    ww_prepare(g, frame, picture,
+               ww_prepare_params(.format = s->params.format, .matrix = s->params.matrix,
+                                 .range = s->params.range, .width = s->params.width,
+                                 .height = s->params.height, .region = PARAM_REGION, .gain = 1));
+    ww_stage(g, frame, "input");
+    const struct ww_centernet_out out = ww_centernet(g, s->model->detector, &s->head, frame);
+    ww_label(g, "peaks");
+    s->list = ww_result_tensor(g, 1, 4, 1, 1 + 2 * LIST_CAP);
+    ww_peaks(g, s->list, out.heat, out.wh, PARAM_FLOOR);
+    s->detect = ww_plan_create(g, err);
+    ww_cmd_destroy(&g);
+    if (!s->detect)
+        return false;
+    float *params = ww_plan_params(s->detect);
+    memcpy(params + 4 * PARAM_REGION,
+           (float[]){0, 0, (float)s->params.width, (float)s->params.height}, 16);
+    return true;
+}
+
+static bool record_pose(struct session *s, struct ww_error *err)
+{
+    const struct ww_packing packing =
+        ww_packing(s->params.format, s->params.width, s->params.height);
+    const int side = ww_movenet_side(s->model->pose);
+    struct ww_cmd *g = ww_cmd_create(s->device);
+    ww_keep_stages(g, s->params.keep_stages);
+    ww_label(g, "prepare crops");
+    const struct ww_tensor picture =
+        ww_stored_tensor(g, s->picture, 4, 1, 4, 1, (int)(packing.bytes + 15) / 16);
+    const struct ww_tensor crops =
+        ww_activation(g, s->params.keep_stages ? 1 : MAX_CROPS, 3, side, side);
+    ww_prepare(g, crops, picture,
+               ww_prepare_params(.format = s->params.format, .matrix = s->params.matrix,
+                                 .range = s->params.range, .width = s->params.width,
+                                 .height = s->params.height, .region = 0, .gain = WW_MOVENET_GAIN,
+                                 .lift = -1));
+    ww_stage(g, crops, "row.000");
+    const struct ww_movenet_out out = ww_movenet(g, s->model->pose, crops);
+    ww_label(g, "keypoints");
+    s->keypoints = ww_result_tensor(g, crops.n, 4, 1, WW_MOVENET_KEYPOINTS);
+    ww_keypoints(g, s->keypoints, out.heat, out.regress, out.centre, out.offset, out.prior);
+    s->pose = ww_plan_create(g, err);
+    ww_cmd_destroy(&g);
+    return s->pose != NULL;
+}
+
+static void close_session(struct ww_device *device, void *opaque)
+{
+    struct session *s = opaque;
+    if (!s)
+        return;
+    ww_plan_destroy(&s->detect);
+    ww_plan_destroy(&s->pose);
+    ww_class_head_free(device, &s->head);
+    ww_storage_destroy(device, &s->picture);
+    free(s->found);
+    free(s);
+}
+
+// Whether the session only looks at a crop that the caller chose: a trace of the pose network.
+static bool whole_frame_is_crop(const struct session *s)
+{
+    return s->params.keep_stages && s->params.task == WW_TASK_POSE;
+}
+
+static void *open_session(struct ww_device *device, const void *model,
+                          const struct ww_look_params *params, const struct ww_words *words,
+                          struct ww_error *err)
+{
+    struct session *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    s->device = device;
+    s->model = model;
+    s->params = *params;
+    s->words = *words;
+    s->found = calloc(LIST_CAP, sizeof *s->found);
+    if (!s->found)
+        abort();
+    const struct ww_packing packing = ww_packing(params->format, params->width, params->height);
+    s->picture = ww_storage_create(device, packing.bytes + 64ull + 16, WW_PLACE_UPLOAD, err);
+    if (!s->picture || !ww_input_size(params, INPUT, WW_CENTERNET_STEP, &s->input_w, &s->input_h, err))
+        goto fail;
+
+    // A class that two phrases name is computed once, for the first of them.
+    int classes[WW_CENTERNET_CLASSES], num = 0;
+    for (int i = 0; i < words->num_phrases; i++) {
+        bool known = false;
+        for (int k = 0; k < num; k++)
+            known |= classes[k] == words->targets[i];
+        if (known)
+            continue;
+        s->heads[num] = i;
+        classes[num++] = words->targets[i];
+    }
+    if (!whole_frame_is_crop(s) &&
+        (!ww_class_head_load(device, s->model->detector, classes, num, &s->head, err) ||
+         !record_detector(s, err)))
+        goto fail;
+    if (params->task == WW_TASK_POSE && !record_pose(s, err))
+        goto fail;
+    return s;
+fail:
+    close_session(device, s);
+    return NULL;
+}
+
+// Best first; equals in the order of the reference's flattened index (cell, then class).
+static int by_score(const void *a, const void *b)
+{
+    const struct found *x = a, *y = b;
+    if (x->score != y->score)
+        return x->score < y->score ? 1 : -1;
+    if (x->cell != y->cell)
+        return x->cell < y->cell ? -1 : 1;
+    return (x->head > y->head) - (x->head < y->head);
+}
+
+// Reads the device's list, sorted. Returns how many: at most LIST_CAP.
+static int read_list(struct session *s)
+{
+    const float *list = ww_plan_host(s->detect, s->list);
+    uint32_t count;
+    memcpy(&count, list, sizeof count);
+    const int num = count < LIST_CAP ? (int)count : LIST_CAP;
+    for (int i = 0; i < num; i++) {
+        const float *e = list + 4 * (1 + 2 * i);
+        const float x = 4 * e[2], y = 4 * e[1];
+        s->found[i] = (struct found){.head = (int)e[0],
+                                     .cell = (int)e[1] * (s->input_w / 4) + (int)e[2],
+                                     .score = e[3],
+                                     .x0 = x - e[4],
+                                     .y0 = y - e[5],
+                                     .x1 = x + e[6],
+                                     .y1 = y + e[7]};
+    }
+    qsort(s->found, (size_t)num, sizeof *s->found, by_score);
+    return num;
+}
+
+static float iou(const struct found *a, const struct found *b)
+{
+    const float w = fminf(a->x1, b->x1) - fmaxf(a->x0, b->x0);
+    const float h = fminf(a->y1, b->y1) - fmaxf(a->y0, b->y0);
+    if (w <= 0 || h <= 0)
+        return 0;
+    const float all = (a->x1 - a->x0) * (a->y1 - a->y0) + (b->x1 - b->x0) * (b->y1 - b->y0);
+    return w * h / (all - w * h);
+}
+
+static float clamp(float x, float high)
+{
+    return fminf(fmaxf(x, 0), high);
+}
+
+// Drops what a better one of the same class covers, and turns the rest into objects.
+static void add_objects(struct session *s, int num, struct ww_findings *out)
+{
+    const struct found *kept[WW_MAX_OBJECTS];
+    const float sx = (float)s->params.width / (float)s->input_w;
+    const float sy = (float)s->params.height / (float)s->input_h;
+    out->num_objects = 0;
+    for (int i = 0; i < num && out->num_objects < WW_MAX_OBJECTS; i++) {
+        const struct found *f = &s->found[i];
+        bool covered = false;
+        for (int k = 0; k < out->num_objects; k++)
+            covered |= kept[k]->head == f->head && iou(kept[k], f) > duplicate_iou;
+        const struct ww_object object = {.phrase = s->heads[f->head],
+                                         .label = s->words.phrases[s->heads[f->head]],
+                                         .score = f->score,
+                                         .x0 = clamp(f->x0 * sx, (float)s->params.width),
+                                         .y0 = clamp(f->y0 * sy, (float)s->params.height),
+                                         .x1 = clamp(f->x1 * sx, (float)s->params.width),
+                                         .y1 = clamp(f->y1 * sy, (float)s->params.height)};
+        if (covered || object.x1 <= object.x0 || object.y1 <= object.y0)
+            continue;
+        kept[out->num_objects] = f;
+        out->objects[out->num_objects++] = object;
+    }
+}
+
+static bool detect(struct session *s, float threshold, struct ww_findings *out,
+                   struct ww_error *err)
+{
+    ((float *)ww_plan_params(s->detect))[4 * PARAM_FLOOR] = threshold;
+    memset(ww_plan_host(s->detect, s->list), 0, 16);
+    if (!ww_plan_run(s->detect, 1, err))
+        return false;
+    int num = read_list(s);
+    num = num < WW_MAX_OBJECTS ? num : WW_MAX_OBJECTS; // as the reference: the 100 best peaks
+    for (int i = 0; s->params.keep_stages && i < num; i++)
+        memcpy(s->final[i],
+               (float[]){s->found[i].x0, s->found[i].y0, s->found[i].x1, s->found[i].y1,
+                         s->found[i].score, (float)s->words.targets[s->heads[s->found[i].head]]},
+               sizeof s->final[i]);
+    add_objects(s, num, out);
+    return true;
+}
+
+struct square {
+    float x, y, side;
+};
+
+// MoveNet wants the person in the middle of a square, a little larger than they are.
+static struct square crop_of(const struct ww_object *o)
+{
+    const float h = o->y1 - o->y0, w = o->x1 - o->x0;
+    const float side = fmaxf(roundf(crop_margin * fmaxf(h, w)), 8);
+    return (struct square){roundf((o->x0 + o->x1 - side) / 2), roundf((o->y0 + o->y1 - side) / 2),
+                           side};
+}
+
+// Keypoints of objects [first, first + num), one crop each.
+static bool look_closer(struct session *s, int first, int num, struct ww_findings *out,
+                        struct ww_error *err)
+{
+    struct square crop[MAX_CROPS];
+    float *params = ww_plan_params(s->pose);
+    for (int i = 0; i < num; i++) {
+        crop[i] = whole_frame_is_crop(s) ? (struct square){0, 0, (float)s->params.width}
+                                         : crop_of(&out->objects[first + i]);
+        memcpy(params + 4 * i, (float[]){crop[i].x, crop[i].y, crop[i].side, crop[i].side}, 16);
+    }
+    if (!ww_plan_run(s->pose, num, err))
+        return false;
+    const float unit = ww_movenet_unit(s->model->pose);
+    const float *found = ww_plan_host(s->pose, s->keypoints);
+    for (int i = 0; i < num; i++) {
+        struct ww_keypoint *to = out->keypoints + (first + i) * WW_MAX_KEYPOINTS;
+        for (int k = 0; k < WW_MOVENET_KEYPOINTS; k++, found += 4) {
+            to[k] = (struct ww_keypoint){.x = crop[i].x + found[1] * unit * crop[i].side,
+                                         .y = crop[i].y + found[0] * unit * crop[i].side,
+                                         .score = found[2]};
+            if (s->params.keep_stages)
+                memcpy(s->final_pose[k], (float[]){found[0] * unit, found[1] * unit, found[2]},
+                       sizeof s->final_pose[k]);
+        }
+        out->objects[first + i].keypoints = to;
+        out->objects[first + i].num_keypoints = WW_MOVENET_KEYPOINTS;
+    }
+    return true;
+}
+
+static bool look(void *opaque, const struct ww_frame *frame, float threshold,
+                 struct ww_findings *out, struct ww_error *err)
+{
+    struct session *s = opaque;
+    ww_picture_pack(frame, (char *)s->picture->map + 64);
+    out->num_objects = 0;
+    out->keypoint_set = s->pose ? "coco-17" : NULL;
+    if (whole_frame_is_crop(s))
+        out->num_objects = 1;
+    else if (!detect(s, threshold, out, err))
+        return false;
+    for (int i = 0; s->pose && i < out->num_objects; i += MAX_CROPS) {
+        const int left = out->num_objects - i;
+        if (!look_closer(s, i, left < MAX_CROPS ? left : MAX_CROPS, out, err))
+            return false;
+    }
+    return true;
+}
+
+static struct ww_plan *plan(void *opaque, int i)
+{
+    struct session *s = opaque;
+    struct ww_plan *const plans[] = {s->detect ? s->detect : s->pose, s->detect ? s->pose : NULL};
+    return i < 2 ? plans[i] : NULL;
+}
+
+static void trace(void *opaque,
+                  void (*each)(void *opaque, const char *name, int rank, const int64_t *dim,
+                               const float *data),
+                  void *sink)
+{
+    struct session *s = opaque;
+    if (s->detect)
+        each(sink, "final", 2, (const int64_t[]){WW_MAX_OBJECTS, 6}, s->final[0]);
+    else
+        each(sink, "final", 2, (const int64_t[]){WW_MOVENET_KEYPOINTS, 3}, s->final_pose[0]);
+}
+
+const struct ww_family ww_family_nano = {
+    .name = "nano",
+    .load = load,
+    .unload = unload,
+    .understand = understand,
+    .threshold = own_threshold,
+    .open = open_session,
+    .close = close_session,
+    .look = look,
+    .plan = plan,
+    .trace = trace,
+};

@@ -1,0 +1,47 @@
+#include "picture.h"
+
+#include <math.h>
+#include <string.h>
+
+#define MAX_INPUT 4096
+
+void ww_picture_pack(const struct ww_frame *frame, void *to)
+{
+    const struct ww_packing packing = ww_packing(frame->format, frame->width, frame->height);
+    for (int i = 0; i < ww_format_planes(frame->format); i++) {
+        const size_t bytes = (size_t)ww_format_row_bytes(frame->format, i, frame->width);
+        const int rows = ww_format_rows(frame->format, i, frame->height);
+        char *plane = (char *)to + packing.plane[i];
+        for (int y = 0; y < rows; y++)
+            memcpy(plane + (size_t)y * packing.stride[i],
+                   frame->plane[i] + (ptrdiff_t)y * frame->stride[i], bytes);
+    }
+}
+
+static int round_to(double x, int step)
+{
+    const int n = (int)lround(x / step) * step;
+    return n < step ? step : n;
+}
+
+bool ww_input_size(const struct ww_look_params *params, int standard, int step, int *w, int *h,
+                   struct ww_error *err)
+{
+    if (params->input_width || params->input_height) {
+        *w = params->input_width;
+        *h = params->input_height;
+        if (*w < step || *h < step || *w > MAX_INPUT || *h > MAX_INPUT || *w % step || *h % step)
+            return ww_fail(err, WW_E_CONFIG,
+                           "input of %dx%d: width and height must be multiples of %d, up to %d", *w,
+                           *h, step, MAX_INPUT);
+        return true;
+    }
+    const int size = params->input_size ? params->input_size : standard;
+    if (size < step || size > MAX_INPUT)
+        return ww_fail(err, WW_E_CONFIG, "input size %d: must be from %d to %d", size, step,
+                       MAX_INPUT);
+    const double scale = (double)size / fmax(params->width, params->height);
+    *w = round_to(params->width * scale, step);
+    *h = round_to(params->height * scale, step);
+    return true;
+}

@@ -1,0 +1,15 @@
+// picture.h: frames on their way to the device.
+
+#pragma once
+
+#include "family.h"
+#include "kernels/kernels.h"
+
+// Copies a frame's planes, packed as ww_prepare reads them.
+void ww_picture_pack(const struct ww_frame *frame, void *to);
+
+// The network input for a frame: `input_width` x `input_height` if given, else the longer side
+// `input_size` (0: `standard`), the other by the frame's aspect; both rounded to multiples of `step`.
+// WW_E_CONFIG: out of range.
+bool ww_input_size(const struct ww_look_params *params, int standard, int step, int *w, int *h,
+                   struct ww_error *err);

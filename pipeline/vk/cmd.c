@@ -1,0 +1,167 @@
+#include "recording.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *ww_append(void *list, int *num, int *cap, size_t bytes)
+{
+    void **base = list;
+    if (*num == *cap) {
+        *cap = *cap ? 2 * *cap : 64;
+        *base = realloc(*base, bytes * (size_t)*cap);
+        if (!*base)
+            abort();
+    }
+    return memset((char *)*base + bytes * (size_t)(*num)++, 0, bytes);
+}
+
+struct ww_cmd *ww_cmd_create(struct ww_device *device)
+{
+    struct ww_cmd *g = calloc(1, sizeof *g);
+    if (!g)
+        abort();
+    g->device = device;
+    WW_APPEND(&g->recording, memory); // id 0 is no tensor
+    return g;
+}
+
+void ww_cmd_destroy(struct ww_cmd **pointer)
+{
+    struct ww_cmd *g = *pointer;
+    if (!g)
+        return;
+    free(g->recording.memory);
+    free(g->recording.launches);
+    free(g->recording.stages);
+    free(g);
+    *pointer = NULL;
+}
+
+bool ww_expect_(struct ww_cmd *g, bool ok, const char *what, const char *where)
+{
+    if (!ok && !g->error.code)
+        ww_fail(&g->error, WW_E_UNSUPPORTED, "%s%s%s: expected %s", g->label,
+                g->label[0] ? ": " : "", where, what);
+    return ok;
+}
+
+bool ww_cmd_sound(const struct ww_cmd *g)
+{
+    return !g->error.code;
+}
+
+static struct ww_tensor add_tensor(struct ww_cmd *g, enum memory_kind kind, int n, int c, int h,
+                                   int w)
+{
+    struct ww_tensor t = {.n = n, .c = c, .h = h, .w = w};
+    const bool sane = n > 0 && c > 0 && h > 0 && w > 0;
+    const uint64_t step = sane ? (uint64_t)ww_quads(t) * (uint64_t)h * (uint64_t)w : 0;
+    if (!ww_expect(g, sane && step <= UINT32_MAX / (uint32_t)n))
+        return (struct ww_tensor){0};
+    t.step = (uint32_t)step;
+    t.id = g->recording.num_memory;
+    struct memory *m = WW_APPEND(&g->recording, memory);
+    *m = (struct memory){.kind = kind, .texels = step * (uint64_t)n, .born = -1, .dies = -1};
+    return t;
+}
+
+struct ww_tensor ww_activation(struct ww_cmd *g, int n, int c, int h, int w)
+{
+    return add_tensor(g, MEMORY_ARENA, n, c, h, w);
+}
+
+struct ww_tensor ww_result_tensor(struct ww_cmd *g, int n, int c, int h, int w)
+{
+    return add_tensor(g, MEMORY_RESULT, n, c, h, w);
+}
+
+struct ww_tensor ww_upload_tensor(struct ww_cmd *g, int n, int c, int h, int w)
+{
+    return add_tensor(g, MEMORY_UPLOAD, n, c, h, w);
+}
+
+struct ww_tensor ww_stored_tensor(struct ww_cmd *g, struct ww_storage *storage, uint32_t first,
+                                  int n, int c, int h, int w)
+{
+    struct ww_tensor t = add_tensor(g, MEMORY_STORED, n, c, h, w);
+    struct memory *m = &g->recording.memory[t.id];
+    if (ww_some(t) &&
+        ww_expect(g, ((uint64_t)first + m->texels) * 16 <= storage->bytes)) {
+        m->storage = storage;
+        m->base = first;
+    }
+    return t;
+}
+
+void ww_launch(struct ww_cmd *g, const struct ww_kernel *kernel,
+               const struct ww_launch_params *params)
+{
+    if (!ww_cmd_sound(g))
+        return;
+    ww_expect(g, params->push_bytes <= WW_PUSH_BYTES && params->num_spec <= WW_MAX_SPEC);
+    ww_expect(g, params->variant < kernel->num_shaders || g->device->profile.reference);
+    for (int d = 0; d < 3; d++)
+        ww_expect(g, params->groups[d] <= 65535);
+    if (!ww_cmd_sound(g))
+        return;
+    const int index = g->recording.num_launches;
+    struct launch *l = WW_APPEND(&g->recording, launches);
+    l->kernel = kernel;
+    l->variant = params->variant;
+    memcpy(l->out, params->out, sizeof l->out);
+    memcpy(l->in, params->in, sizeof l->in);
+    if (params->push_bytes)
+        memcpy(l->push, params->push, (size_t)params->push_bytes);
+    l->push_bytes = params->push_bytes;
+    if (params->num_spec)
+        memcpy(l->spec, params->spec, sizeof *l->spec * (size_t)params->num_spec);
+    l->num_spec = params->num_spec;
+    for (int d = 0; d < 3; d++)
+        l->groups[d] = params->groups[d] ? params->groups[d] : 1;
+    l->batched = params->batched;
+    l->macs = params->macs;
+    snprintf(l->label, sizeof l->label, "%s", g->label);
+
+    for (int i = 0; i < WW_MAX_OPERANDS; i++) {
+        const struct ww_tensor t = i < WW_MAX_OUTPUTS ? l->out[i] : l->in[i - WW_MAX_OUTPUTS];
+        struct memory *m = &g->recording.memory[t.id];
+        if (!ww_some(t))
+            continue;
+        if (m->born < 0)
+            m->born = index;
+        m->dies = index;
+    }
+}
+
+void ww_label(struct ww_cmd *g, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(g->label, sizeof g->label, fmt, args);
+    va_end(args);
+}
+
+bool ww_keeps_stages(const struct ww_cmd *g)
+{
+    return g->keep_stages;
+}
+
+void ww_keep_stages(struct ww_cmd *g, bool keep)
+{
+    g->keep_stages = keep;
+}
+
+void ww_stage(struct ww_cmd *g, struct ww_tensor t, const char *fmt, ...)
+{
+    if (!g->keep_stages || !ww_some(t))
+        return;
+    struct stage *s = WW_APPEND(&g->recording, stages);
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(s->name, sizeof s->name, fmt, args);
+    va_end(args);
+    s->tensor = t;
+    g->recording.memory[t.id].kept = true;
+}

@@ -1,0 +1,102 @@
+#include "pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct entry {
+    const struct ww_shader *shader;
+    uint32_t spec[WW_MAX_SPEC];
+    int num_spec;
+    VkPipeline pipeline;
+};
+
+struct ww_pipelines {
+    struct entry *entries;
+    int num, cap;
+};
+
+struct ww_pipelines *ww_pipelines_create(void)
+{
+    struct ww_pipelines *p = calloc(1, sizeof *p);
+    if (!p)
+        abort();
+    return p;
+}
+
+void ww_pipelines_destroy(struct ww_device *device, struct ww_pipelines **pointer)
+{
+    struct ww_pipelines *p = *pointer;
+    if (!p)
+        return;
+    for (int i = 0; i < p->num; i++)
+        vkDestroyPipeline(device->vk, p->entries[i].pipeline, NULL);
+    free(p->entries);
+    free(p);
+    *pointer = NULL;
+}
+
+static VkPipeline find(const struct ww_pipelines *p, const struct ww_shader *shader,
+                       const uint32_t *spec, int num_spec)
+{
+    for (int i = 0; i < p->num; i++)
+        if (p->entries[i].shader == shader && p->entries[i].num_spec == num_spec &&
+            !memcmp(p->entries[i].spec, spec, sizeof *spec * (size_t)num_spec))
+            return p->entries[i].pipeline;
+    return VK_NULL_HANDLE;
+}
+
+static void keep(struct ww_pipelines *p, const struct entry *entry)
+{
+    if (p->num == p->cap) {
+        p->cap = p->cap ? 2 * p->cap : 32;
+        p->entries = realloc(p->entries, sizeof *p->entries * (size_t)p->cap);
+        if (!p->entries)
+            abort();
+    }
+    p->entries[p->num++] = *entry;
+}
+
+VkPipeline ww_pipeline(struct ww_device *device, const struct ww_shader *shader,
+                       const uint32_t *spec, int num_spec, bool *created, struct ww_error *err)
+{
+    *created = false;
+    VkPipeline pipeline = find(device->pipelines, shader, spec, num_spec);
+    if (pipeline)
+        return pipeline;
+
+    VkSpecializationMapEntry map[WW_MAX_SPEC];
+    for (int i = 0; i < num_spec; i++)
+        map[i] = (VkSpecializationMapEntry){
+            .constantID = (uint32_t)i, .offset = (uint32_t)i * 4, .size = 4};
+    const VkSpecializationInfo constants = {.mapEntryCount = (uint32_t)num_spec,
+                                            .pMapEntries = map,
+                                            .dataSize = sizeof *spec * (size_t)num_spec,
+                                            .pData = spec};
+    const VkShaderModuleCreateInfo module_info = {
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+        .codeSize = shader->code_bytes,
+        .pCode = shader->code};
+    VkShaderModule module = VK_NULL_HANDLE;
+    VK_TRY(device, err, vkCreateShaderModule(device->vk, &module_info, NULL, &module));
+    const VkComputePipelineCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                  .module = module,
+                  .pName = "main",
+                  .pSpecializationInfo = &constants},
+        .layout = device->layout};
+    VK_TRY(device, err,
+           vkCreateComputePipelines(device->vk, device->cache, 1, &info, NULL, &pipeline));
+    vkDestroyShaderModule(device->vk, module, NULL);
+    struct entry entry = {.shader = shader, .num_spec = num_spec, .pipeline = pipeline};
+    memcpy(entry.spec, spec, sizeof *spec * (size_t)num_spec);
+    keep(device->pipelines, &entry);
+    device->pipelines_created++;
+    *created = true;
+    return pipeline;
+fail:
+    if (module)
+        vkDestroyShaderModule(device->vk, module, NULL);
+    return VK_NULL_HANDLE;
+}

@@ -1,0 +1,28 @@
+// pipeline.h: compute pipelines, made once for each shader and set of specialisation constants.
+
+#pragma once
+
+#include "cmd.h"
+
+// Push constants: the engine's part comes first. `out` are addresses, `in` texels from the start of
+// the storage that the binding views.
+struct ww_header {
+    uint64_t out[WW_MAX_OUTPUTS];
+    uint32_t in[WW_MAX_INPUTS];
+};
+#define WW_HEADER_BYTES 40
+_Static_assert(sizeof(struct ww_header) == WW_HEADER_BYTES, "shaders/ww.glsl has the same");
+
+struct ww_shader {
+    const char *variant; // "quads", "subgroup": for benchmarks
+    const uint32_t *code;
+    size_t code_bytes;
+};
+
+struct ww_pipelines *ww_pipelines_create(void);
+void ww_pipelines_destroy(struct ww_device *device, struct ww_pipelines **pipelines);
+
+// Finds or makes. The driver may put the compiling off until the first dispatch: ww_plan_create
+// therefore dispatches each new one once with no groups.
+VkPipeline ww_pipeline(struct ww_device *device, const struct ww_shader *shader,
+                       const uint32_t *spec, int num_spec, bool *created, struct ww_error *err);

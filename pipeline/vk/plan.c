@@ -1,0 +1,600 @@
+// Where activations go: in the order they are born, each takes the lowest gap in the arena that no
+// tensor alive at the same time overlaps. For networks, which are chains with short side branches,
+// that comes within a few per cent of the largest set alive at once.
+
+#include "recording.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <watchword/log.h>
+
+#define ALIGN_TEXELS 4u // 64 bytes: a cache line
+#define WAIT_NS      (30ull * 1000000000)
+
+struct ww_plan {
+    struct ww_device *device;
+    struct recording recording;      // taken over
+    struct ww_storage *arena;        // its texel 0 is zero, never written: what lies outside a picture
+    struct ww_storage *results;      // read by the host
+    struct ww_storage *uploads;      // written by the host
+    struct ww_storage *control;      // parameter block, then one indirect dispatch a launch
+    VkDescriptorPool descriptors;
+    VkCommandBuffer commands;
+    VkSemaphore done;
+    uint64_t submitted;
+    int batch; // of the indirect dispatches as they stand
+};
+
+static int by_birth(const void *a, const void *b)
+{
+    const struct memory *x = *(struct memory *const *)a, *y = *(struct memory *const *)b;
+    return x->born != y->born ? (x->born > y->born) - (x->born < y->born)
+                              : (x->texels < y->texels) - (x->texels > y->texels);
+}
+
+// Gives every arena tensor its place; returns the arena's texels.
+static uint64_t place(struct recording *r)
+{
+    struct memory **list = calloc((size_t)r->num_memory, sizeof *list);
+    if (!list)
+        abort();
+    int num = 0;
+    for (int i = 0; i < r->num_memory; i++)
+        if (r->memory[i].kind == MEMORY_ARENA && r->memory[i].born >= 0)
+            list[num++] = &r->memory[i];
+    for (int i = 0; i < num; i++)
+        if (list[i]->kept)
+            list[i]->dies = r->num_launches;
+    qsort(list, (size_t)num, sizeof *list, by_birth);
+
+    uint64_t top = ALIGN_TEXELS; // texel 0 stays zero
+    for (int i = 0; i < num; i++) {
+        uint64_t at = ALIGN_TEXELS;
+        for (bool moved = true; moved;) {
+            moved = false;
+            for (int k = 0; k < i; k++) {
+                const bool together = list[k]->dies >= list[i]->born;
+                const uint64_t end = list[k]->base + list[k]->texels;
+                if (together && at < end && list[k]->base < at + list[i]->texels) {
+                    at = (end + ALIGN_TEXELS - 1) / ALIGN_TEXELS * ALIGN_TEXELS;
+                    moved = true;
+                }
+            }
+        }
+        list[i]->base = (uint32_t)at;
+        if (at + list[i]->texels > top)
+            top = at + list[i]->texels;
+    }
+    free(list);
+    return top;
+}
+
+// Result and upload tensors lie one after the other.
+static uint64_t stack(struct recording *r, enum memory_kind kind)
+{
+    uint64_t top = ALIGN_TEXELS;
+    for (int i = 0; i < r->num_memory; i++) {
+        if (r->memory[i].kind != kind)
+            continue;
+        r->memory[i].base = (uint32_t)top;
+        top += (r->memory[i].texels + ALIGN_TEXELS - 1) / ALIGN_TEXELS * ALIGN_TEXELS;
+    }
+    return top;
+}
+
+static void use_storage(struct recording *r, enum memory_kind kind, struct ww_storage *storage)
+{
+    for (int i = 0; i < r->num_memory; i++)
+        if (r->memory[i].kind == kind)
+            r->memory[i].storage = storage;
+}
+
+static bool allocate(struct ww_plan *plan, struct ww_error *err)
+{
+    struct ww_device *device = plan->device;
+    struct recording *r = &plan->recording;
+    const uint64_t arena = place(r) * 16;
+    if (arena > (uint64_t)device->profile.max_texels * 16)
+        return ww_fail(err, WW_E_MEMORY, "activations of %.1f MB exceed this device's %.1f MB",
+                       (double)arena / 1e6, (double)device->profile.max_texels * 16e-6);
+    plan->arena = ww_storage_create(device, arena, WW_PLACE_DEVICE, err);
+    plan->results = ww_storage_create(device, stack(r, MEMORY_RESULT) * 16, WW_PLACE_READBACK, err);
+    plan->uploads = ww_storage_create(device, stack(r, MEMORY_UPLOAD) * 16, WW_PLACE_UPLOAD, err);
+    plan->control = ww_storage_create(
+        device, WW_PARAM_BYTES + sizeof(VkDispatchIndirectCommand) * (size_t)(r->num_launches + 1),
+        WW_PLACE_UPLOAD, err);
+    if (!plan->arena || !plan->results || !plan->uploads || !plan->control)
+        return false;
+    use_storage(r, MEMORY_ARENA, plan->arena);
+    use_storage(r, MEMORY_RESULT, plan->results);
+    use_storage(r, MEMORY_UPLOAD, plan->uploads);
+    memset(plan->control->map, 0, plan->control->bytes);
+    static const float zero[16];
+    return ww_storage_write(device, plan->arena, 0, zero, sizeof zero, err) &&
+           ww_storage_write(device, plan->results, 0, zero, sizeof zero, err) &&
+           ww_storage_write(device, plan->uploads, 0, zero, sizeof zero, err);
+}
+
+// Texels a launch touches of one operand.
+struct range {
+    const struct ww_storage *storage;
+    uint64_t begin, end;
+};
+
+static struct range range_of(const struct recording *r, struct ww_tensor t)
+{
+    const struct memory *m = &r->memory[t.id];
+    const uint64_t begin = (uint64_t)m->base + t.first;
+    const uint64_t last = (uint64_t)(t.n - 1) * t.step;
+    return (struct range){m->storage, begin,
+                          begin + last + (uint64_t)ww_quads(t) * (uint64_t)t.h * (uint64_t)t.w};
+}
+
+static bool overlap(struct range a, struct range b)
+{
+    return a.storage == b.storage && a.begin < b.end && b.begin < a.end;
+}
+
+// Whether launch `b` must wait for launch `a`: one writes what the other touches.
+static bool depends(const struct recording *r, const struct launch *a, const struct launch *b)
+{
+    for (int o = 0; o < WW_MAX_OUTPUTS; o++) {
+        for (int k = 0; k < WW_MAX_OPERANDS; k++) {
+            const bool output = k < WW_MAX_OUTPUTS;
+            const struct ww_tensor tb = output ? b->out[k] : b->in[k - WW_MAX_OUTPUTS];
+            const struct ww_tensor ta = output ? a->out[k] : a->in[k - WW_MAX_OUTPUTS];
+            if (ww_some(a->out[o]) && ww_some(tb) &&
+                overlap(range_of(r, a->out[o]), range_of(r, tb)))
+                return true;
+            if (ww_some(b->out[o]) && ww_some(ta) &&
+                overlap(range_of(r, b->out[o]), range_of(r, ta)))
+                return true;
+        }
+    }
+    return false;
+}
+
+static void place_barriers(struct recording *r)
+{
+    int since = 0; // the first launch after the last barrier
+    for (int i = 0; i < r->num_launches; i++)
+        for (int k = since; k < i; k++)
+            if (depends(r, &r->launches[k], &r->launches[i])) {
+                r->launches[i].barrier = true;
+                since = i;
+                break;
+            }
+}
+
+static void write_set(struct ww_plan *plan, const struct launch *l, VkDescriptorSet set)
+{
+    VkWriteDescriptorSet write[1 + WW_MAX_INPUTS * WW_NUM_VIEWS];
+    const VkDescriptorBufferInfo params = {plan->control->buffer, 0, WW_PARAM_BYTES};
+    uint32_t num = 0;
+    write[num++] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                          .dstSet = set,
+                                          .descriptorCount = 1,
+                                          .descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER,
+                                          .pBufferInfo = &params};
+    for (int i = 0; i < WW_MAX_INPUTS; i++) {
+        const struct ww_storage *s =
+            ww_some(l->in[i]) ? plan->recording.memory[l->in[i].id].storage : plan->arena;
+        for (int v = 0; v < WW_NUM_VIEWS; v++, num++)
+            write[num] =
+                (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                       .dstSet = set,
+                                       .dstBinding = num,
+                                       .descriptorCount = 1,
+                                       .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER,
+                                       .pTexelBufferView = &s->view[v]};
+    }
+    vkUpdateDescriptorSets(plan->device->vk, num, write, 0, NULL);
+}
+
+static bool same_storages(const struct recording *r, const struct launch *a, const struct launch *b)
+{
+    for (int i = 0; i < WW_MAX_INPUTS; i++) {
+        const struct ww_storage *x = ww_some(a->in[i]) ? r->memory[a->in[i].id].storage : NULL;
+        const struct ww_storage *y = ww_some(b->in[i]) ? r->memory[b->in[i].id].storage : NULL;
+        if (x != y)
+            return false;
+    }
+    return true;
+}
+
+// Launches that read the same storages share a descriptor set: most do, offsets are pushed.
+static bool create_sets(struct ww_plan *plan, struct ww_error *err)
+{
+    struct recording *r = &plan->recording;
+    int *owner = calloc((size_t)r->num_launches + 1, sizeof *owner), num = 0;
+    if (!owner)
+        abort();
+    for (int i = 0; i < r->num_launches; i++) {
+        owner[i] = i;
+        for (int k = 0; k < i && owner[i] == i; k++)
+            if (same_storages(r, &r->launches[k], &r->launches[i]))
+                owner[i] = owner[k];
+        num += owner[i] == i;
+    }
+    const VkDescriptorPoolSize size[] = {
+        {VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER, (uint32_t)num + 1},
+        {VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER,
+         (uint32_t)(num + 1) * WW_MAX_INPUTS * WW_NUM_VIEWS}};
+    const VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
+                                             .maxSets = (uint32_t)num + 1,
+                                             .poolSizeCount = 2,
+                                             .pPoolSizes = size};
+    VK_TRY(plan->device, err,
+           vkCreateDescriptorPool(plan->device->vk, &info, NULL, &plan->descriptors));
+    const VkDescriptorSetAllocateInfo set = {
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+        .descriptorPool = plan->descriptors,
+        .descriptorSetCount = 1,
+        .pSetLayouts = &plan->device->set_layout};
+    for (int i = 0; i < r->num_launches; i++) {
+        struct launch *l = &r->launches[i];
+        if (owner[i] == i) {
+            VK_TRY(plan->device, err, vkAllocateDescriptorSets(plan->device->vk, &set, &l->set));
+            write_set(plan, l, l->set);
+        } else {
+            l->set = r->launches[owner[i]].set;
+        }
+    }
+    free(owner);
+    return true;
+fail:
+    free(owner);
+    return false;
+}
+
+static uint64_t indirect_offset(int launch)
+{
+    return WW_PARAM_BYTES + sizeof(VkDispatchIndirectCommand) * (size_t)launch;
+}
+
+static void record_launch(struct ww_plan *plan, VkCommandBuffer buffer, int index, bool barriers)
+{
+    const struct recording *r = &plan->recording;
+    const struct launch *l = &r->launches[index];
+    if (l->barrier && barriers) {
+        const VkMemoryBarrier barrier = {
+            .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+            .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
+            .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT};
+        vkCmdPipelineBarrier(buffer, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+                             VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &barrier, 0, NULL, 0,
+                             NULL);
+    }
+    struct ww_header header = {0};
+    for (int o = 0; o < WW_MAX_OUTPUTS; o++) {
+        const struct range range = range_of(r, l->out[o]);
+        if (ww_some(l->out[o]))
+            header.out[o] = range.storage->address + range.begin * 16;
+    }
+    for (int i = 0; i < WW_MAX_INPUTS; i++)
+        if (ww_some(l->in[i]))
+            header.in[i] = (uint32_t)(range_of(r, l->in[i]).begin *
+                                      (16u / (unsigned)WW_TEXEL_BYTES(l->kernel->view[i])));
+    vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, l->pipeline);
+    vkCmdBindDescriptorSets(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, plan->device->layout, 0, 1,
+                            &l->set, 0, NULL);
+    vkCmdPushConstants(buffer, plan->device->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof header,
+                       &header);
+    if (l->push_bytes)
+        vkCmdPushConstants(buffer, plan->device->layout, VK_SHADER_STAGE_COMPUTE_BIT, sizeof header,
+                           (uint32_t)(l->push_bytes + 3) / 4 * 4, l->push);
+    if (l->batched)
+        vkCmdDispatchIndirect(buffer, plan->control->buffer, indirect_offset(index));
+    else
+        vkCmdDispatch(buffer, l->groups[0], l->groups[1], l->groups[2]);
+}
+
+static bool begin(struct ww_plan *plan, VkCommandBuffer *buffer, struct ww_error *err)
+{
+    const VkCommandBufferAllocateInfo allocate_info = {
+        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+        .commandPool = plan->device->pool,
+        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+        .commandBufferCount = 1};
+    const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    VK_TRY(plan->device, err,
+           vkAllocateCommandBuffers(plan->device->vk, &allocate_info, buffer));
+    VK_TRY(plan->device, err, vkBeginCommandBuffer(*buffer, &info));
+    return true;
+fail:
+    return false;
+}
+
+// Makes what the host wrote visible, and in the end what the device wrote; submitting does the
+// first by itself (Vulkan 1.2, 7.9), the last needs a barrier.
+static bool finish(struct ww_plan *plan, VkCommandBuffer buffer, struct ww_error *err)
+{
+    const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                     .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
+                                     .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
+    vkCmdPipelineBarrier(buffer, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_HOST_BIT,
+                         0, 1, &barrier, 0, NULL, 0, NULL);
+    VK_TRY(plan->device, err, vkEndCommandBuffer(buffer));
+    return true;
+fail:
+    return false;
+}
+
+static bool submit(struct ww_plan *plan, VkCommandBuffer buffer, struct ww_error *err)
+{
+    const uint64_t value = ++plan->submitted;
+    const VkTimelineSemaphoreSubmitInfo timeline = {
+        .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+        .signalSemaphoreValueCount = 1,
+        .pSignalSemaphoreValues = &value};
+    const VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                               .pNext = &timeline,
+                               .commandBufferCount = 1,
+                               .pCommandBuffers = &buffer,
+                               .signalSemaphoreCount = 1,
+                               .pSignalSemaphores = &plan->done};
+    const VkSemaphoreWaitInfo wait = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+                                      .semaphoreCount = 1,
+                                      .pSemaphores = &plan->done,
+                                      .pValues = &value};
+    VK_TRY(plan->device, err, vkQueueSubmit(plan->device->queue, 1, &info, VK_NULL_HANDLE));
+    const VkResult result = vkWaitSemaphores(plan->device->vk, &wait, WAIT_NS);
+    if (result == VK_TIMEOUT) { // it hangs: nothing but reopening helps
+        plan->device->lost = true;
+        return ww_fail(err, WW_E_DEVICE, "the device did not finish within %llu s",
+                       WAIT_NS / 1000000000);
+    }
+    VK_TRY(plan->device, err, result);
+    return true;
+fail:
+    return false;
+}
+
+// Pipelines for all launches; the new ones are dispatched with no groups, since a driver may
+// compile only then, and that must not happen in front of a camera.
+static bool create_pipelines(struct ww_plan *plan, struct ww_error *err)
+{
+    struct recording *r = &plan->recording;
+    VkCommandBuffer warm = VK_NULL_HANDLE;
+    int num_new = 0;
+    for (int i = 0; i < r->num_launches; i++) {
+        struct launch *l = &r->launches[i];
+        bool created;
+        l->pipeline = ww_pipeline(plan->device, &l->kernel->shaders[l->variant], l->spec,
+                                  l->num_spec, &created, err);
+        if (!l->pipeline)
+            return ww_within(err, "kernel '%s'", l->kernel->name);
+        if (!created)
+            continue;
+        if (plan->device->activity) {
+            char text[96];
+            snprintf(text, sizeof text, "compiling kernels, %d so far: %s", ++num_new,
+                     l->kernel->name);
+            plan->device->activity(plan->device->activity_opaque, text);
+        }
+        if (!begin(plan, &warm, err))
+            goto fail;
+        const uint32_t x = l->groups[0];
+        const bool batched = l->batched;
+        l->groups[0] = 0;
+        l->batched = false;
+        record_launch(plan, warm, i, false);
+        l->groups[0] = x;
+        l->batched = batched;
+        if (!finish(plan, warm, err) || !submit(plan, warm, err))
+            goto fail;
+        vkFreeCommandBuffers(plan->device->vk, plan->device->pool, 1, &warm);
+        warm = VK_NULL_HANDLE;
+    }
+    return true;
+fail:
+    if (warm)
+        vkFreeCommandBuffers(plan->device->vk, plan->device->pool, 1, &warm);
+    return false;
+}
+
+static bool record(struct ww_plan *plan, struct ww_error *err)
+{
+    const VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+                                            .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
+    const VkSemaphoreCreateInfo semaphore = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
+                                             .pNext = &type};
+    VK_TRY(plan->device, err, vkCreateSemaphore(plan->device->vk, &semaphore, NULL, &plan->done));
+    if (!create_sets(plan, err) || !create_pipelines(plan, err) ||
+        !begin(plan, &plan->commands, err))
+        return false;
+    for (int i = 0; i < plan->recording.num_launches; i++)
+        record_launch(plan, plan->commands, i, true);
+    return finish(plan, plan->commands, err);
+fail:
+    return false;
+}
+
+struct ww_plan *ww_plan_create(struct ww_cmd *g, struct ww_error *err)
+{
+    if (!ww_cmd_sound(g)) {
+        ww_fail(err, g->error.code, "%s", g->error.text);
+        return NULL;
+    }
+    struct ww_plan *plan = calloc(1, sizeof *plan);
+    if (!plan)
+        abort();
+    plan->device = g->device;
+    plan->recording = g->recording;
+    g->recording = (struct recording){0};
+    if (!allocate(plan, err))
+        goto fail;
+    place_barriers(&plan->recording);
+    if (!plan->device->profile.reference && !record(plan, err))
+        goto fail;
+    return plan;
+fail:
+    ww_plan_destroy(&plan);
+    return NULL;
+}
+
+void ww_plan_destroy(struct ww_plan **pointer)
+{
+    struct ww_plan *plan = *pointer;
+    if (!plan)
+        return;
+    const VkDevice vk = plan->device->vk;
+    if (plan->commands)
+        vkFreeCommandBuffers(vk, plan->device->pool, 1, &plan->commands);
+    if (vk) {
+        vkDestroyDescriptorPool(vk, plan->descriptors, NULL);
+        vkDestroySemaphore(vk, plan->done, NULL);
+    }
+    ww_storage_destroy(plan->device, &plan->arena);
+    ww_storage_destroy(plan->device, &plan->results);
+    ww_storage_destroy(plan->device, &plan->uploads);
+    ww_storage_destroy(plan->device, &plan->control);
+    free(plan->recording.memory);
+    free(plan->recording.launches);
+    free(plan->recording.stages);
+    free(plan);
+    *pointer = NULL;
+}
+
+void *ww_plan_params(struct ww_plan *plan)
+{
+    return plan->control->map;
+}
+
+void *ww_plan_host(struct ww_plan *plan, struct ww_tensor t)
+{
+    const struct memory *m = &plan->recording.memory[t.id];
+    return (char *)m->storage->map + 16 * ((size_t)m->base + t.first);
+}
+
+static void run_reference(struct ww_plan *plan, const struct launch *l, int n)
+{
+    struct ww_args args = {.push = l->push,
+                           .spec = l->spec,
+                           .params = plan->control->map,
+                           .batch = l->batched ? n : 1};
+    for (int o = 0; o < WW_MAX_OUTPUTS; o++) {
+        args.out[o] = l->out[o];
+        args.o[o] = ww_some(l->out[o]) ? ww_plan_host(plan, l->out[o]) : NULL;
+    }
+    for (int i = 0; i < WW_MAX_INPUTS; i++) {
+        args.in[i] = l->in[i];
+        args.i[i] = ww_some(l->in[i]) ? ww_plan_host(plan, l->in[i]) : NULL;
+    }
+    l->kernel->reference(&args);
+}
+
+static void set_batch(struct ww_plan *plan, int n)
+{
+    if (plan->batch == n)
+        return;
+    plan->batch = n;
+    VkDispatchIndirectCommand *command =
+        (void *)((char *)plan->control->map + indirect_offset(0));
+    for (int i = 0; i < plan->recording.num_launches; i++) {
+        const uint32_t *groups = plan->recording.launches[i].groups;
+        command[i] = (VkDispatchIndirectCommand){groups[0], groups[1], (uint32_t)n};
+    }
+}
+
+bool ww_plan_run(struct ww_plan *plan, int n, struct ww_error *err)
+{
+    if (plan->device->profile.reference) {
+        for (int i = 0; i < plan->recording.num_launches; i++)
+            run_reference(plan, &plan->recording.launches[i], n);
+        return true;
+    }
+    set_batch(plan, n);
+    return submit(plan, plan->commands, err);
+}
+
+uint64_t ww_plan_bytes(const struct ww_plan *plan)
+{
+    return plan->arena->bytes;
+}
+
+int ww_plan_num_stages(const struct ww_plan *plan)
+{
+    return plan->recording.num_stages;
+}
+
+const char *ww_plan_stage(struct ww_plan *plan, int i, struct ww_tensor *shape)
+{
+    *shape = plan->recording.stages[i].tensor;
+    return plan->recording.stages[i].name;
+}
+
+bool ww_plan_read_stage(struct ww_plan *plan, int i, float *out, struct ww_error *err)
+{
+    const struct ww_tensor t = plan->recording.stages[i].tensor;
+    const struct range range = range_of(&plan->recording, t);
+    float *data = malloc((range.end - range.begin) * 16);
+    if (!data)
+        abort();
+    const bool ok =
+        ww_storage_read(plan->device, plan->recording.memory[t.id].storage, range.begin * 16, data,
+                        (range.end - range.begin) * 16, err);
+    for (int n = 0; ok && n < t.n; n++)
+        for (int y = 0; y < t.h; y++)
+            for (int x = 0; x < t.w; x++)
+                for (int c = 0; c < t.c; c++)
+                    *out++ = data[ww_at(t, n, c, y, x)];
+    free(data);
+    return ok;
+}
+
+int ww_plan_num_launches(const struct ww_plan *plan)
+{
+    return plan->recording.num_launches;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+bool ww_plan_time_launches(struct ww_plan *plan, int runs, struct ww_launch_info *out,
+                           struct ww_error *err)
+{
+    const bool reference = plan->device->profile.reference;
+    if (!reference)
+        set_batch(plan, plan->batch ? plan->batch : 1);
+    for (int i = 0; i < plan->recording.num_launches; i++) {
+        const struct launch *l = &plan->recording.launches[i];
+        out[i] = (struct ww_launch_info){.label = l->label,
+                                         .kernel = l->kernel->name,
+                                         .variant = reference ? "reference"
+                                                              : l->kernel->shaders[l->variant].variant,
+                                         .macs = l->macs,
+                                         .time_ns = UINT64_MAX};
+        for (int k = 0; k < WW_MAX_OPERANDS; k++) {
+            const struct ww_tensor t = k < WW_MAX_OUTPUTS ? l->out[k] : l->in[k - WW_MAX_OUTPUTS];
+            const struct range range = range_of(&plan->recording, t);
+            out[i].bytes += ww_some(t) ? (range.end - range.begin) * 16 : 0;
+        }
+        VkCommandBuffer buffer = VK_NULL_HANDLE;
+        bool ok = reference || begin(plan, &buffer, err);
+        if (ok && !reference) {
+            record_launch(plan, buffer, i, false);
+            ok = finish(plan, buffer, err);
+        }
+        for (int k = 0; ok && k < runs; k++) {
+            const uint64_t start = now_ns();
+            if (reference)
+                run_reference(plan, l, 1);
+            else
+                ok = submit(plan, buffer, err);
+            const uint64_t took = now_ns() - start;
+            out[i].time_ns = took < out[i].time_ns ? took : out[i].time_ns;
+        }
+        if (buffer)
+            vkFreeCommandBuffers(plan->device->vk, plan->device->pool, 1, &buffer);
+        if (!ok)
+            return false;
+    }
+    return true;
+}

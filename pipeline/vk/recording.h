@@ -1,0 +1,60 @@
+// recording.h: what a recording holds, for cmd.c, which fills it, and plan.c, which replays it.
+
+#pragma once
+
+#include "kernels/kernel.h"
+
+enum memory_kind { MEMORY_NONE, MEMORY_ARENA, MEMORY_RESULT, MEMORY_UPLOAD, MEMORY_STORED };
+
+// What a tensor's id stands for.
+struct memory {
+    enum memory_kind kind;
+    uint64_t texels;
+    struct ww_storage *storage; // given for MEMORY_STORED, else the plan's own
+    uint32_t base;              // texel in that storage at which `first` counts from; placed by the plan
+    int born, dies;             // first and last launch that touches it; -1: none
+    bool kept;                  // alive to the end: a stage
+};
+
+struct launch {
+    const struct ww_kernel *kernel;
+    int variant;
+    struct ww_tensor out[WW_MAX_OUTPUTS], in[WW_MAX_INPUTS];
+    uint8_t push[WW_PUSH_BYTES];
+    int push_bytes;
+    uint32_t spec[WW_MAX_SPEC];
+    int num_spec;
+    uint32_t groups[3];
+    bool batched;
+    bool barrier; // one goes before it
+    double macs;
+    char label[48];
+    VkPipeline pipeline;
+    VkDescriptorSet set;
+};
+
+struct stage {
+    char name[64];
+    struct ww_tensor tensor;
+};
+
+struct recording {
+    struct memory *memory; // [0] is no tensor
+    int num_memory, cap_memory;
+    struct launch *launches;
+    int num_launches, cap_launches;
+    struct stage *stages;
+    int num_stages, cap_stages;
+};
+
+// Grows `*list` for one more element and returns the new one, zeroed.
+void *ww_append(void *list, int *num, int *cap, size_t bytes);
+#define WW_APPEND(r, what) ww_append(&(r)->what, &(r)->num_##what, &(r)->cap_##what, sizeof *(r)->what)
+
+struct ww_cmd {
+    struct ww_device *device;
+    struct recording recording;
+    struct ww_error error; // the first mark
+    char label[48];
+    bool keep_stages;
+};

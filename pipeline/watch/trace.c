@@ -1,0 +1,113 @@
+#include "engine.h"
+#include "weights/weights.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <watchword/trace.h>
+
+struct tracing {
+    const struct ww_trace_params *params;
+    struct ww_error *err;
+    struct ww_weights_writer *writer;
+    char prefix[24]; // "2." with several images
+    bool ok;
+};
+
+static void add(void *opaque, const char *name, int rank, const int64_t *dim, const float *data)
+{
+    struct tracing *t = opaque;
+    char full[128];
+    if (t->params->stages && fnmatch(t->params->stages, name, 0))
+        return;
+    snprintf(full, sizeof full, "%s%s", t->prefix, name);
+    ww_weights_write_add(t->writer, full, WW_F32, rank, dim, data);
+}
+
+// [h][w][c], or with a batch [n][h][w][c].
+static bool add_stages(struct tracing *t, struct ww_plan *plan)
+{
+    for (int i = 0; i < ww_plan_num_stages(plan); i++) {
+        struct ww_tensor shape;
+        const char *name = ww_plan_stage(plan, i, &shape);
+        const int64_t dim[4] = {shape.n, shape.h, shape.w, shape.c};
+        float *data = malloc(sizeof *data * (size_t)shape.n * (size_t)shape.h * (size_t)shape.w *
+                             (size_t)shape.c);
+        if (!data)
+            abort();
+        const bool ok = ww_plan_read_stage(plan, i, data, t->err);
+        if (ok)
+            add(t, name, shape.n == 1 ? 3 : 4, shape.n == 1 ? dim + 1 : dim, data);
+        free(data);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static bool trace_image(struct ww_engine *engine, struct tracing *t, struct loaded *loaded,
+                        const struct ww_words *words, const struct ww_frame *frame)
+{
+    const struct ww_trace_params *p = t->params;
+    const struct ww_look_params look = {.task = p->task,
+                                        .format = frame->format,
+                                        .matrix = frame->matrix,
+                                        .range = frame->range,
+                                        .width = frame->width,
+                                        .height = frame->height,
+                                        .input_size = p->input_size,
+                                        .input_width = p->input_width,
+                                        .input_height = p->input_height,
+                                        .keep_stages = true};
+    const struct ww_family *family = loaded->family;
+    struct ww_findings *findings = calloc(1, sizeof *findings);
+    if (!findings)
+        abort();
+    void *session = ww_frame_check(frame, t->err)
+                        ? family->open(engine->device, loaded->model, &look, words, t->err)
+                        : NULL;
+    // Everything down to a score that is noise: who compares decides what counts.
+    bool ok = session && family->look(session, frame, 0.05f, findings, t->err);
+    for (int i = 0; ok && family->plan(session, i); i++)
+        ok = add_stages(t, family->plan(session, i));
+    if (ok)
+        family->trace(session, add, t);
+    family->close(engine->device, session);
+    free(findings);
+    return ok;
+}
+
+static void trace_job(struct ww_engine *engine, void *opaque)
+{
+    struct tracing *t = opaque;
+    const struct ww_trace_params *p = t->params;
+    struct ww_words *words = calloc(1, sizeof *words);
+    if (!words)
+        abort();
+    struct loaded *loaded = ww_engine_load(engine, p->model, t->err);
+    if (!loaded) {
+        ww_words_free(&words);
+        return;
+    }
+    t->writer = ww_weights_write_begin();
+    t->ok = ww_engine_reload(engine, loaded, t->err) &&
+            loaded->family->understand(loaded->model, p->task, NULL, 0, words, t->err);
+    for (int i = 0; t->ok && i < p->num_images; i++) {
+        if (p->num_images > 1)
+            snprintf(t->prefix, sizeof t->prefix, "%d.", i);
+        t->ok = trace_image(engine, t, loaded, words, &p->images[i]);
+    }
+    t->ok = ww_weights_write_end(&t->writer, t->ok ? p->out : "", t->err) && t->ok;
+    ww_words_free(&words);
+    ww_engine_unload(engine, loaded);
+}
+
+bool ww_trace(struct ww_engine *engine, const struct ww_trace_params *params, struct ww_error *err)
+{
+    if (params->num_images < 1)
+        return ww_fail(err, WW_E_CONFIG, "a trace needs an image");
+    struct tracing t = {.params = params, .err = err};
+    ww_engine_do(engine, trace_job, &t);
+    return t.ok;
+}

@@ -1,0 +1,65 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "ww.glsl"
+#include "activation.glsl"
+#include "pointwise.glsl"
+
+// y[p][n] = act(b[n] + sum over k of x[p][k] s[k] w[k][n]) + r[p][n]
+//
+// A lane is TM pixels, LX apart, times TN quads of outputs; any number of input channels, Q quads.
+layout(constant_id = 1) const int TM = 4;
+layout(constant_id = 2) const int TN = 4;
+layout(constant_id = 3) const int TN_HALF = 2;
+layout(constant_id = 4) const uint ACT = 0;
+layout(constant_id = 5) const bool SCALED = false;
+layout(constant_id = 6) const bool RESIDUAL = false;
+
+PUSH(uint pixels; uint Q; uint N; uint x_step; uint y_step; uint r_step; uint s_step;)
+INPUT_QUADS(0) // x
+INPUT_QUADS(1) // w: N texels of bias, then [Q][N][4]
+INPUT_QUADS(2) // r
+INPUT_QUADS(3) // s
+
+void main()
+{
+    const uint lane = gl_LocalInvocationID.x, batch = gl_WorkGroupID.z;
+    const uint p0 = gl_WorkGroupID.x * LX * TM + lane, n0 = gl_WorkGroupID.y * TN;
+    vec4 acc[TM * TN];
+    UNROLL for (int n = 0; n < TN; n++) {
+        const vec4 bias = quad1(min(n0 + n, push.N - 1));
+        UNROLL for (int m = 0; m < TM; m++)
+            acc[m * TN + n] = bias;
+    }
+    uint at[TM];
+    UNROLL for (int m = 0; m < TM; m++)
+        at[m] = batch * push.x_step + min(p0 + m * LX, push.pixels - 1);
+    uint w_at = push.N + 4 * n0 + (lane & 7);
+    for (uint q = 0; q < push.Q; q++) {
+        vec4 a[TM];
+        UNROLL for (int m = 0; m < TM; m++) {
+            a[m] = quad0(at[m]);
+            at[m] += push.pixels;
+        }
+        if (SCALED) {
+            const vec4 s = quad3(batch * push.s_step + q);
+            UNROLL for (int m = 0; m < TM; m++)
+                a[m] *= s;
+        }
+        UNROLL for (int h = 0; h < TN_HALF; h++) {
+            const vec4 w = quad1(w_at + 8 * h);
+            ACCUMULATE(acc, TM, TN, 2 * h, w, a)
+        }
+        w_at += 4 * push.N;
+    }
+    UNROLL for (int n = 0; n < TN; n++)
+        UNROLL for (int m = 0; m < TM; m++) {
+            const uint p = p0 + m * LX;
+            if (p < push.pixels && n0 + n < push.N) {
+                const uint to = (n0 + n) * push.pixels + p;
+                vec4 y = activate(ACT, acc[m * TN + n]);
+                if (RESIDUAL)
+                    y += quad2(batch * push.r_step + to);
+                store(0, batch * push.y_step + to, y);
+            }
+        }
+}

@@ -1,0 +1,61 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "ww.glsl"
+#include "activation.glsl"
+#include "pointwise.glsl"
+
+// As pointwise.comp, for few input channels: a pixel's are fetched once, all Q quads of them, and
+// stay in registers while the lane walks over all outputs, two quads at a time.
+layout(constant_id = 1) const int TM = 4;
+layout(constant_id = 2) const int Q = 6;
+layout(constant_id = 3) const uint ACT = 0;
+layout(constant_id = 4) const bool SCALED = false;
+layout(constant_id = 5) const bool RESIDUAL = false;
+
+PUSH(uint pixels; uint Q_; uint N; uint x_step; uint y_step; uint r_step; uint s_step; uint pairs;)
+INPUT_QUADS(0) // x
+INPUT_QUADS(1) // w: N texels of bias, then [Q][N][4]
+INPUT_QUADS(2) // r
+INPUT_QUADS(3) // s
+
+void main()
+{
+    const uint lane = gl_LocalInvocationID.x, batch = gl_WorkGroupID.z;
+    const uint p0 = gl_WorkGroupID.x * LX * TM + lane;
+    vec4 x[Q][TM];
+    UNROLL for (int q = 0; q < Q; q++)
+        UNROLL for (int m = 0; m < TM; m++)
+            x[q][m] = quad0(batch * push.x_step + q * push.pixels +
+                            min(p0 + m * LX, push.pixels - 1));
+    if (SCALED)
+        UNROLL for (int q = 0; q < Q; q++) {
+            const vec4 s = quad3(batch * push.s_step + q);
+            UNROLL for (int m = 0; m < TM; m++)
+                x[q][m] *= s;
+        }
+    const uint first = gl_WorkGroupID.y * push.pairs * 2;
+    const uint last = min(first + push.pairs * 2, push.N);
+    for (uint n0 = first; n0 < last; n0 += 2) {
+        vec4 acc[TM * 2];
+        const vec4 b0 = quad1(n0), b1 = quad1(n0 + 1);
+        UNROLL for (int m = 0; m < TM; m++) {
+            acc[2 * m] = b0;
+            acc[2 * m + 1] = b1;
+        }
+        UNROLL for (int q = 0; q < Q; q++) {
+            const vec4 w = quad1(push.N + 4 * (q * push.N + n0) + (lane & 7));
+            ACCUMULATE(acc, TM, 2, 0, w, x[q])
+        }
+        UNROLL for (int n = 0; n < 2; n++)
+            UNROLL for (int m = 0; m < TM; m++) {
+                const uint p = p0 + m * LX;
+                if (p < push.pixels && n0 + n < push.N) {
+                    const uint to = (n0 + n) * push.pixels + p;
+                    vec4 y = activate(ACT, acc[2 * m + n]);
+                    if (RESIDUAL)
+                        y += quad2(batch * push.r_step + to);
+                    store(0, batch * push.y_step + to, y);
+                }
+            }
+    }
+}
