@@ -9,9 +9,9 @@
 //         return check_done();              // 0 if all held, or 1
 //     }
 //
-// A check that fails does not end the program; each yields whether it held, so that a test can leave
-// when going on makes no sense: `if (!CHECK(thing)) return;`. A test that cannot run here calls
-// check_skip(), which ends it with 77 and the reason: skipped is never passed.
+// A check that fails does not end the program; each yields whether it held, so that a test can
+// leave when going on makes no sense: `if (!CHECK(thing)) return;`. A test that cannot run here
+// calls check_skip(), which ends it with 77 and the reason: skipped is never passed.
 
 #pragma once
 
@@ -109,6 +109,9 @@ static inline struct check_text check_show_pointer(const void *x)
     return text;
 }
 
+// Version 14 of the formatter takes _Generic and _Pragma for something else.
+// clang-format off
+
 // Integers, real numbers and pointers (not strings: they would be compared by address).
 #define CHECK_SHOW(x)                                                                              \
     _Generic((x),                                                                                  \
@@ -130,7 +133,7 @@ static inline struct check_text check_show_pointer(const void *x)
 
 #define CHECK(cond) check_result((cond), __FILE__, __LINE__, "%s does not hold", #cond)
 
-// Signed may meet unsigned: enumerators and small constants are ints, what they are held against is not.
+// Signed may meet unsigned: enumerators and constants are ints, what they are held against is not.
 #define CHECK_CMP(a, op, b)                                                                        \
     __extension__({                                                                                \
         _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wsign-compare\"")        \
@@ -141,6 +144,8 @@ static inline struct check_text check_show_pointer(const void *x)
         check_result(check_held_now, __FILE__, __LINE__, "%s %s %s: left is %s, right is %s", #a,  \
                      #op, #b, CHECK_SHOW(check_a).s, CHECK_SHOW(check_b).s);                       \
     })
+
+// clang-format on
 
 // |a - b| <= tol; never holds for NaN.
 #define CHECK_NEAR(a, b, tol)                                                                      \

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALIGNMENT _Alignof(max_align_t)
+#define ALIGNMENT   _Alignof(max_align_t)
 #define BLOCK_BYTES 16384 // room of a usual block; what is larger than a quarter gets its own
 
 struct block {

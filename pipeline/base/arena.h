@@ -1,10 +1,10 @@
-// arena.h: memory that goes with its owner. An object makes one arena, takes everything it needs from
-// it, and frees all of it with one call, so that no early return can leak.
+// arena.h: memory that goes with its owner. An object makes one arena, takes everything it needs
+// from it, and frees all of it with one call, so that no early return can leak.
 //
-// All memory comes zeroed and aligned for any type. There is no failure to handle: where the host has
-// no memory left, the process aborts with a line that says how much was asked for. Sizes that come
-// from a file are to be checked against that file before they get here.
-// Thread-safety: one thread at a time.
+// All memory comes zeroed and aligned for any type. There is no failure to handle: where the host
+// has no memory left, the process aborts with a line that says how much was asked for. Sizes that
+// come from a file are to be checked against that file before they get here. Thread-safety: one
+// thread at a time.
 
 #pragma once
 

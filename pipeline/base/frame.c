@@ -3,7 +3,8 @@
 #include <assert.h>
 #include <stddef.h>
 
-// Of each plane: bytes a pixel, and whether it has half the picture's columns and rows (rounded up).
+// Of each plane: bytes a pixel, and whether it has half the picture's columns and rows (rounded
+// up).
 static const struct format {
     const char *name;
     int num_planes;
@@ -52,8 +53,8 @@ bool ww_frame_check(const struct ww_frame *frame, struct ww_error *err)
     for (int p = 0; p < formats[frame->format].num_planes; p++) {
         const int row_bytes = ww_format_row_bytes(frame->format, p, frame->width);
         if (!frame->plane[p])
-            return ww_fail(err, WW_E_FRAME, "%s frame of %dx%d has no plane %d", name,
-                           frame->width, frame->height, p);
+            return ww_fail(err, WW_E_FRAME, "%s frame of %dx%d has no plane %d", name, frame->width,
+                           frame->height, p);
         if (frame->stride[p] < row_bytes)
             return ww_fail(err, WW_E_FRAME,
                            "%s frame of %dx%d has a stride of %d bytes in plane %d; a row needs %d",
@@ -63,7 +64,6 @@ bool ww_frame_check(const struct ww_frame *frame, struct ww_error *err)
         return ww_fail(err, WW_E_FRAME, "colour matrix %d is none that is known",
                        (int)frame->matrix);
     if (frame->range != WW_RANGE_LIMITED && frame->range != WW_RANGE_FULL)
-        return ww_fail(err, WW_E_FRAME, "colour range %d is none that is known",
-                       (int)frame->range);
+        return ww_fail(err, WW_E_FRAME, "colour range %d is none that is known", (int)frame->range);
     return true;
 }

@@ -185,8 +185,8 @@ const struct ww_json *ww_json_need(const struct ww_json *object, const char *nam
         return NULL;
     }
     if (ww_json_kind(value) != kind) {
-        ww_fail(err, WW_E_FILE, "'%s' is %s, not %s", name,
-                ww_json_kind_name(ww_json_kind(value)), ww_json_kind_name(kind));
+        ww_fail(err, WW_E_FILE, "'%s' is %s, not %s", name, ww_json_kind_name(ww_json_kind(value)),
+                ww_json_kind_name(kind));
         return NULL;
     }
     return value;

@@ -2,9 +2,9 @@
 //
 // json.c is the one file of the library that knows cJSON. cJSON alone lets much through: bytes that
 // are no UTF-8, "01" and "+1." for numbers, control characters for blanks, a NUL that cuts a name
-// short, duplicate names, and it turns every number into a double. So a text is first checked against
-// the grammar of RFC 8259, byte by byte, and only then handed on.
-// Thread-safety: a parsed document is read only, any thread may use it.
+// short, duplicate names, and it turns every number into a double. So a text is first checked
+// against the grammar of RFC 8259, byte by byte, and only then handed on. Thread-safety: a parsed
+// document is read only, any thread may use it.
 
 #pragma once
 
@@ -34,9 +34,9 @@ struct ww_json_params {
 // an error, for its last digits would be lost without a word.
 #define WW_JSON_MAX_INTEGER (INT64_C(1) << 53)
 
-// Parses all `size` bytes (no NUL needed at their end): one value, blanks around it, nothing else. An
-// object that has a name twice is refused, and so is a string with U+0000. NULL: WW_E_FILE says line,
-// column, the value ('layer.shape[2]') and what is wrong; WW_E_MEMORY.
+// Parses all `size` bytes (no NUL needed at their end): one value, blanks around it, nothing else.
+// An object that has a name twice is refused, and so is a string with U+0000. NULL: WW_E_FILE says
+// line, column, the value ('layer.shape[2]') and what is wrong; WW_E_MEMORY.
 struct ww_json *ww_json_parse(const char *text, size_t size, const struct ww_json_params *params,
                               struct ww_error *err);
 void ww_json_free(struct ww_json **document); // takes what ww_json_parse gave, and no part of it

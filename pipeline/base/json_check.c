@@ -17,8 +17,8 @@ struct step {
     bool in_array;
 };
 
-// Invariant: at <= end. The functions below stand at the first byte of what they are named after, and
-// leave `at` behind its last; on failure they leave it at the byte to blame.
+// Invariant: at <= end. The functions below stand at the first byte of what they are named after,
+// and leave `at` behind its last; on failure they leave it at the byte to blame.
 struct scan {
     const char *text, *at, *end;
     int depth, max_depth;
@@ -158,7 +158,8 @@ static bool scan_number(struct scan *s)
             return false;
     }
     if (!whole && s->integers_only)
-        return wrong(s, start, "a number with a fraction or an exponent, where only whole ones belong");
+        return wrong(s, start,
+                     "a number with a fraction or an exponent, where only whole ones belong");
     // What cJSON will make of it: 63 characters are what it copies before it calls strtod.
     char copy[64];
     const size_t length = (size_t)(s->at - start);
@@ -207,8 +208,9 @@ static bool scan_list(struct scan *s, char close, bool members)
     for (;;) {
         if (members) {
             if (peek(s) != '"')
-                return wrong(s, s->at, s->at < s->end ? "a name in double quotes belongs here"
-                                                      : "an object that never ends");
+                return wrong(s, s->at,
+                             s->at < s->end ? "a name in double quotes belongs here"
+                                            : "an object that never ends");
             const char *name = s->at + 1;
             if (!scan_string(s))
                 return false;
@@ -230,7 +232,8 @@ static bool scan_list(struct scan *s, char close, bool members)
             return true;
         }
         if (c < 0)
-            return wrong(s, start, members ? "an object that never ends" : "a list that never ends");
+            return wrong(s, start,
+                         members ? "an object that never ends" : "a list that never ends");
         if (c != ',')
             return wrong(s, s->at, "a comma or the closing bracket belongs here");
         s->at++;
@@ -284,7 +287,9 @@ bool ww_json_check(const char *text, size_t size, const struct ww_json_params *p
                    struct ww_error *err)
 {
     struct scan s = {
-        .text = text, .at = text, .end = text + size,
+        .text = text,
+        .at = text,
+        .end = text + size,
         .max_depth = params && params->max_depth ? params->max_depth : 16,
         .max_values = params && params->max_values ? params->max_values : 65536,
         .integers_only = params && params->integers_only,

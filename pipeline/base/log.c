@@ -35,8 +35,10 @@ static void read_environment(void)
             return;
         }
     }
-    fprintf(stderr, "watchword: warn: WATCHWORD_LOG is '%s'; it takes error, warn, info, debug or "
-                    "trace\n", wanted);
+    fprintf(stderr,
+            "watchword: warn: WATCHWORD_LOG is '%s'; it takes error, warn, info, debug or "
+            "trace\n",
+            wanted);
 }
 
 void ww_log_set(ww_log_fn fn, void *opaque, enum ww_log_level level)

@@ -4,9 +4,8 @@
 #include <string.h>
 
 static const char *const names[WW_NUM_TASKS] = {
-    [WW_TASK_DETECT] = "detect",   [WW_TASK_GROUND] = "ground",
-    [WW_TASK_POSE] = "pose",       [WW_TASK_SEGMENT] = "segment",
-    [WW_TASK_CAPTION] = "caption", [WW_TASK_ASK] = "ask",
+    [WW_TASK_DETECT] = "detect",     [WW_TASK_GROUND] = "ground",   [WW_TASK_POSE] = "pose",
+    [WW_TASK_SEGMENT] = "segment",   [WW_TASK_CAPTION] = "caption", [WW_TASK_ASK] = "ask",
     [WW_TASK_INSTRUCT] = "instruct",
 };
 

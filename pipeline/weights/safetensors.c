@@ -1,6 +1,7 @@
-// A .safetensors file: eight bytes that hold a length N, N bytes of JSON that describe the tensors, and
-// their bytes without a gap. Every check that the format's specification and its reference reader make
-// is made here, and it happens in a copy of the header, so that nobody can change what was checked.
+// A .safetensors file: eight bytes that hold a length N, N bytes of JSON that describe the tensors,
+// and their bytes without a gap. Every check that the format's specification and its reference
+// reader make is made here, and it happens in a copy of the header, so that nobody can change what
+// was checked.
 
 #include "weights.h"
 
@@ -9,7 +10,6 @@
 #include <fcntl.h>
 #include <libavutil/mem.h>
 #include <libavutil/sha.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +21,10 @@
 #include "base/json.h"
 
 #define MAX_HEADER_BYTES 100000000 // the reference's own limit
-#define MAX_VALUES (1 << 21)       // of JSON; a tensor takes about ten: room for 200,000
+#define MAX_VALUES       (1 << 21) // of JSON; a tensor takes about ten: room for 200,000
 
-// Invariant: tensors are sorted by name, none has the name of another, and data + bytes of each lies
-// within map + map_bytes.
+// Invariant: tensors are sorted by name, none has the name of another, and data + bytes of each
+// lies within map + map_bytes.
 struct ww_weights {
     struct ww_arena *arena;
     const char *path;
@@ -108,7 +108,8 @@ static bool parse_offsets(const struct ww_json *offsets, size_t data_bytes, stru
         return ww_fail(err, WW_E_FILE, "data_offsets ends at %lld, but there are %zu bytes of data",
                        (long long)at[1], data_bytes);
     if ((uint64_t)(at[1] - at[0]) != out->bytes)
-        return ww_fail(err, WW_E_FILE, "data_offsets spans %lld bytes, but shape and dtype make %zu",
+        return ww_fail(err, WW_E_FILE,
+                       "data_offsets spans %lld bytes, but shape and dtype make %zu",
                        (long long)(at[1] - at[0]), out->bytes);
     *begin = (size_t)at[0];
     return true;
@@ -135,7 +136,8 @@ static bool parse_tensor(const struct ww_json *entry, size_t data_bytes, struct 
     if (!dtype || !shape || !offsets)
         return false;
     if (!find_type(ww_json_string(dtype), &out->type))
-        return ww_fail(err, WW_E_FILE, "dtype '%.32s' is none that is known", ww_json_string(dtype));
+        return ww_fail(err, WW_E_FILE, "dtype '%.32s' is none that is known",
+                       ww_json_string(dtype));
     return parse_shape(shape, out, err) && parse_offsets(offsets, data_bytes, out, begin, err);
 }
 
@@ -146,8 +148,8 @@ static bool check_metadata(const struct ww_json *metadata, struct ww_error *err)
                        ww_json_kind_name(ww_json_kind(metadata)));
     for (const struct ww_json *x = ww_json_first(metadata); x; x = ww_json_next(x))
         if (ww_json_kind(x) != WW_JSON_STRING)
-            return ww_fail(err, WW_E_FILE, "__metadata__ '%s' is %s, not a string",
-                           ww_json_name(x), ww_json_kind_name(ww_json_kind(x)));
+            return ww_fail(err, WW_E_FILE, "__metadata__ '%s' is %s, not a string", ww_json_name(x),
+                           ww_json_kind_name(ww_json_kind(x)));
     return true;
 }
 
@@ -175,7 +177,8 @@ static bool check_layout(struct ww_weights *w, struct ww_error *err)
         if (begin != expected)
             return ww_fail(err, WW_E_FILE,
                            "tensor '%s': data_offsets begins at %td, but the tensors before it end "
-                           "at %td", t->name, begin - data, expected - data);
+                           "at %td",
+                           t->name, begin - data, expected - data);
         expected = begin + t->bytes;
     }
     const char *end = (const char *)w->map + w->map_bytes;
@@ -210,7 +213,8 @@ static bool parse_header(struct ww_weights *w, const struct ww_json *header, str
     return true;
 }
 
-// Length and text of the header; the text is allocated, the length has been held against the file's.
+// Length and text of the header; the text is allocated, the length has been held against the
+// file's.
 static char *read_header(struct ww_weights *w, struct ww_error *err)
 {
     unsigned char length[8];
@@ -224,7 +228,8 @@ static char *read_header(struct ww_weights *w, struct ww_error *err)
     for (int i = 0; i < 8; i++)
         n |= (uint64_t)length[i] << 8 * i;
     if (n > MAX_HEADER_BYTES) {
-        ww_fail(err, WW_E_FILE, "header length is %llu, more than the %d that the format allows: this is no "
+        ww_fail(err, WW_E_FILE,
+                "header length is %llu, more than the %d that the format allows: this is no "
                 "safetensors file, or a damaged one",
                 (unsigned long long)n, MAX_HEADER_BYTES);
         return NULL;
@@ -279,7 +284,8 @@ static bool load(struct ww_weights *w, struct ww_error *err)
         ww_json_parse(text, w->data_start - 8,
                       &(struct ww_json_params){.max_depth = 4, // header, tensor, shape, and one
                                                .max_values = MAX_VALUES,
-                                               .integers_only = true}, err);
+                                               .integers_only = true},
+                      err);
     free(text);
     if (!header)
         return ww_within(err, "header");
@@ -325,9 +331,8 @@ void ww_weights_close(struct ww_weights **weights)
 const struct ww_weight *ww_weights_find(const struct ww_weights *w, const char *name)
 {
     const struct ww_weight key = {.name = name};
-    return w->num_tensors
-               ? bsearch(&key, w->tensors, w->num_tensors, sizeof(*w->tensors), by_name)
-               : NULL;
+    return w->num_tensors ? bsearch(&key, w->tensors, w->num_tensors, sizeof(*w->tensors), by_name)
+                          : NULL;
 }
 
 size_t ww_weights_count(const struct ww_weights *w)
@@ -347,24 +352,20 @@ static void print_shape(char *text, size_t size, int rank, const int64_t *dim)
     size_t at = (size_t)snprintf(text, size, "[");
     for (int i = 0; i < rank && at < size; i++) {
         const char *comma = i ? ", " : "";
-        at += (size_t)(dim[i] < 0 ? snprintf(text + at, size - at, "%sany", comma)
-                                  : snprintf(text + at, size - at, "%s%lld", comma,
-                                             (long long)dim[i]));
+        at += (size_t)(dim[i] < 0
+                           ? snprintf(text + at, size - at, "%sany", comma)
+                           : snprintf(text + at, size - at, "%s%lld", comma, (long long)dim[i]));
     }
     if (at < size)
         snprintf(text + at, size - at, "]");
 }
 
-const struct ww_weight *ww_weights_need(const struct ww_weights *w, const char *name,
-                                        struct ww_error *err, int rank, ...)
+const struct ww_weight *ww_weights_need_shape(const struct ww_weights *w, const char *name,
+                                              struct ww_error *err, const int64_t *rank_and_dims)
 {
+    const int rank = (int)rank_and_dims[0];
+    const int64_t *dim = rank_and_dims + 1;
     assert(rank >= 0 && rank <= WW_MAX_RANK);
-    int64_t dim[WW_MAX_RANK];
-    va_list args;
-    va_start(args, rank);
-    for (int i = 0; i < rank; i++)
-        dim[i] = va_arg(args, int);
-    va_end(args);
     const struct ww_weight *t = ww_weights_find(w, name);
     if (!t) {
         ww_fail(err, WW_E_FILE, "%s: no tensor '%s'", w->path, name);

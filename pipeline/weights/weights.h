@@ -2,10 +2,10 @@
 //
 // Files are hostile input: every name, shape and offset is checked when a file is opened, so that
 // what `find` hands out lies inside the map. What no check at opening can rule out is that somebody
-// makes the file shorter while it is in use: then touching `data` past the new end is a SIGBUS. Loaders
-// therefore copy through ww_weights_copy, which reads and reports; replacing a file by renaming another
-// over its name is safe in any case. Thread-safety: an opened checkpoint is read only, any thread may
-// use it.
+// makes the file shorter while it is in use: then touching `data` past the new end is a SIGBUS.
+// Loaders therefore copy through ww_weights_copy, which reads and reports; replacing a file by
+// renaming another over its name is safe in any case. Thread-safety: an opened checkpoint is read
+// only, any thread may use it.
 
 #pragma once
 
@@ -13,8 +13,8 @@
 #include <stdint.h>
 #include <watchword/error.h>
 
-// What safetensors knows. The last twelve can be carried and copied, but no model here computes with
-// them; quantised block types come with GGUF.
+// What safetensors knows. The last twelve can be carried and copied, but no model here computes
+// with them; quantised block types come with GGUF.
 enum ww_type {
     WW_F32, WW_F16, WW_BF16, WW_I32, WW_I64, WW_I8, WW_U8, WW_I16, WW_U16, WW_BOOL, WW_F64,
     WW_U32, WW_U64, WW_C64, WW_F8_E4M3, WW_F8_E5M2, WW_F8_E8M0, WW_F8_E4M3FNUZ, WW_F8_E5M2FNUZ,
@@ -53,34 +53,37 @@ size_t ww_weights_count(const struct ww_weights *weights);
 const struct ww_weight *ww_weights_at(const struct ww_weights *weights, size_t index); // by name
 
 // The same, but a missing tensor, another rank or other dimensions are an error that says what was
-// found. `rank` dims follow, each an int; -1 takes any.
-const struct ww_weight *ww_weights_need(const struct ww_weights *weights, const char *name,
-                                        struct ww_error *err, int rank, ...);
+// found: ww_weights_need(weights, "head.bias", err, 1, 80). After `err`: the rank, then that many
+// dimensions, of which -1 takes any.
+#define ww_weights_need(weights, name, err, ...)                                                   \
+    ww_weights_need_shape((weights), (name), (err), (const int64_t[]){__VA_ARGS__})
+const struct ww_weight *ww_weights_need_shape(const struct ww_weights *weights, const char *name,
+                                              struct ww_error *err, const int64_t *rank_and_dims);
 
-// Copies `bytes` bytes of a tensor from byte `offset` on. False: WW_E_FILE, the file cannot be read or
-// has become shorter; `to` may be filled in part.
+// Copies `bytes` bytes of a tensor from byte `offset` on. False: WW_E_FILE, the file cannot be read
+// or has become shorter; `to` may be filled in part.
 bool ww_weights_copy(const struct ww_weights *weights, const struct ww_weight *weight,
                      size_t offset, size_t bytes, void *to, struct ww_error *err);
 
-// Element `i` of a F32, F16 or BF16 tensor, widened exactly, subnormals, infinities and NaN too. And
-// one from memory: `at` points to the element.
+// Element `i` of a F32, F16 or BF16 tensor, widened exactly, subnormals, infinities and NaN too.
+// And one from memory: `at` points to the element.
 float ww_weight_float(const struct ww_weight *weight, size_t i);
 float ww_type_float(enum ww_type type, const void *at);
 
-// The path it was opened from, and the sha256 of the file in lower-case hex (64 digits and NUL), read
-// anew by each call; "" if it cannot be read any more.
+// The path it was opened from, and the sha256 of the file in lower-case hex (64 digits and NUL),
+// read anew by each call; "" if it cannot be read any more.
 const char *ww_weights_path(const struct ww_weights *weights);
 void ww_weights_digest(const struct ww_weights *weights, char hex[65]);
 
 // Writes tensors as one safetensors file: `begin`, `add` for each (copied), `end`. The same tensors
-// make the same bytes, whatever the order they were added in: wider types first, then by name, so that
-// every element is aligned to its size. Used by traces.
+// make the same bytes, whatever the order they were added in: wider types first, then by name, so
+// that every element is aligned to its size. Used by traces.
 struct ww_weights_writer;
 struct ww_weights_writer *ww_weights_write_begin(void);
 void ww_weights_write_add(struct ww_weights_writer *writer, const char *name, enum ww_type type,
                           int rank, const int64_t *dim, const void *data);
 // Writes under a temporary name beside `path`, which it then takes: a reader sees the whole file or
-// none. Frees the writer in any case. An empty path: only frees. WW_E_FILE: cannot be written, or two
-// tensors have one name.
+// none. Frees the writer in any case. An empty path: only frees. WW_E_FILE: cannot be written, or
+// two tensors have one name.
 bool ww_weights_write_end(struct ww_weights_writer **writer, const char *path,
                           struct ww_error *err);

@@ -172,8 +172,7 @@ static bool write_file(const char *path, const char *temporary, const struct ww_
     return whole;
 }
 
-bool ww_weights_write_end(struct ww_weights_writer **writer, const char *path,
-                          struct ww_error *err)
+bool ww_weights_write_end(struct ww_weights_writer **writer, const char *path, struct ww_error *err)
 {
     if (!writer || !*writer)
         return true;

@@ -1,5 +1,5 @@
-// Any bytes as JSON: refused with a sentence, or a tree of finite numbers and UTF-8. What our own check
-// takes, cJSON must take as well.
+// Any bytes as JSON: refused with a sentence, or a tree of finite numbers and UTF-8. What our own
+// check takes, cJSON must take as well.
 
 #include "base/json.h"
 

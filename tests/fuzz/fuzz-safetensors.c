@@ -1,5 +1,5 @@
-// Any bytes as a .safetensors file: refused with a sentence that names the file, or all that is handed
-// out lies inside and is readable.
+// Any bytes as a .safetensors file: refused with a sentence that names the file, or all that is
+// handed out lies inside and is readable.
 
 #include "weights/weights.h"
 
@@ -85,8 +85,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-// Most changes to the JSON make its length wrong, and all that comes after would never be reached. So
-// three times out of four only the JSON changes, and its length is put right.
+// Most changes to the JSON make its length wrong, and all that comes after would never be reached.
+// So three times out of four only the JSON changes, and its length is put right.
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
     uint64_t header = 0;

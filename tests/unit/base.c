@@ -50,7 +50,8 @@ static void test_utf8(void)
     } cases[] = {
         {"", true, ""},
         {"plain", true, "plain"},
-        {"h\xc3\xa9, \xe4\xb8\x96, \xf0\x9f\x8f\xa0", true, "h\xc3\xa9, \xe4\xb8\x96, \xf0\x9f\x8f\xa0"},
+        {"h\xc3\xa9, \xe4\xb8\x96, \xf0\x9f\x8f\xa0", true,
+         "h\xc3\xa9, \xe4\xb8\x96, \xf0\x9f\x8f\xa0"},
         {"\xc0\xaf.", false, "??."},                   // overlong
         {"\xe0\x80\xaf.", false, "???."},              // overlong
         {"\xed\xa0\x80.", false, "???."},              // surrogate

@@ -1,6 +1,6 @@
 // Where the size of an allocation follows from a file, a host without memory is an error that names
-// the file, and nothing leaks or is read half made. (Arenas abort, by design: what they hold is small
-// and ours.) malloc is the linker's --wrap of it; cJSON gets the same one by its hooks.
+// the file, and nothing leaks or is read half made. (Arenas abort, by design: what they hold is
+// small and ours.) malloc is the linker's --wrap of it; cJSON gets the same one by its hooks.
 
 #include <cjson/cJSON.h>
 #include <unistd.h>

@@ -142,8 +142,8 @@ static void test_limits(void)
 static void test_values(void)
 {
     struct ww_error err = {0};
-    struct ww_json *json = parse("{\"n\":-3,\"r\":2.5,\"s\":\"x\",\"t\":true,\"z\":null,\"l\":[4,5,6],"
-                                 "\"big\":9007199254740992,\"o\":{\"N\":1}}", &err);
+    struct ww_json *json = parse("{\"n\":-3,\"r\":2.5,\"s\":\"x\",\"t\":true,\"z\":null,"
+                                 "\"l\":[4,5,6],\"big\":9007199254740992,\"o\":{\"N\":1}}", &err);
     if (!CHECK(json != NULL))
         return;
     int64_t whole = 0;
