@@ -110,13 +110,13 @@ static gboolean tick(void *opaque)
 {
     struct feed *feed = opaque;
     struct camera *camera = feed->camera;
-    g_mutex_lock(&camera->lock);
+    pthread_mutex_lock(&camera->lock);
     feed->timer = 0;
     guint ms = feed->gone ? 0 : feed_step(feed);
     if (ms)
         feed_schedule(feed, ms);
     gboolean gone = feed->gone;
-    g_mutex_unlock(&camera->lock);
+    pthread_mutex_unlock(&camera->lock);
     if (gone) {
         gst_object_unref(feed->src);
         g_free(feed);
@@ -130,19 +130,19 @@ static void on_unprepared(GstRTSPMedia *media, void *opaque)
     struct feed *feed = opaque;
     struct camera *camera = feed->camera;
     g_signal_handlers_disconnect_by_data(media, feed);
-    g_mutex_lock(&camera->lock);
+    pthread_mutex_lock(&camera->lock);
     g_ptr_array_remove_fast(camera->feeds, feed);
     feed->gone = TRUE;
     if (!feed->timer)
         feed_schedule(feed, 0);
-    g_mutex_unlock(&camera->lock);
+    pthread_mutex_unlock(&camera->lock);
 }
 
 static void on_media(GstRTSPMediaFactory *factory, GstRTSPMedia *media, struct camera *camera)
 {
     (void)factory;
     GstElement *bin = gst_rtsp_media_get_element(media);
-    g_mutex_lock(&camera->lock);
+    pthread_mutex_lock(&camera->lock);
     struct feed *feed = g_new0(struct feed, 1);
     feed->camera = camera;
     feed->media = media;
@@ -156,7 +156,7 @@ static void on_media(GstRTSPMediaFactory *factory, GstRTSPMedia *media, struct c
     gst_app_src_set_caps(feed->src, feed->film->caps);
     g_ptr_array_add(camera->feeds, feed);
     feed_schedule(feed, POLL_MS);
-    g_mutex_unlock(&camera->lock);
+    pthread_mutex_unlock(&camera->lock);
 
     GstElement *payloader = gst_bin_get_by_name(GST_BIN(bin), "pay0");
     GstPad *pad = gst_element_get_static_pad(payloader, "src");
@@ -177,13 +177,13 @@ static const char *address_of(GstRTSPClient *client)
 
 static void on_play(GstRTSPClient *client, GstRTSPContext *context, struct camera *camera)
 {
-    g_mutex_lock(&camera->lock);
+    pthread_mutex_lock(&camera->lock);
     for (guint i = 0; i < camera->feeds->len; i++) {
         struct feed *feed = g_ptr_array_index(camera->feeds, i);
         if (feed->media == context->media)
             feed->playing = TRUE;
     }
-    g_mutex_unlock(&camera->lock);
+    pthread_mutex_unlock(&camera->lock);
     say("play", "\"address\":\"%s\"", address_of(client));
 }
 
@@ -306,7 +306,7 @@ struct film *camera_film(struct camera *camera, const char *codec, GError **erro
 struct camera *camera_create(const struct camera_params *params, GError **error)
 {
     struct camera *camera = g_new0(struct camera, 1);
-    g_mutex_init(&camera->lock);
+    pthread_mutex_init(&camera->lock, NULL);
     camera->path = g_strdup(params->path);
     camera->cache = g_strdup(params->cache);
     camera->mount = g_strdup(params->mount);

@@ -44,7 +44,7 @@ static gboolean lose_or_damage(GstBuffer **packet, guint index, void *opaque)
 {
     (void)index;
     struct camera *camera = opaque;
-    g_mutex_lock(&camera->lock);
+    pthread_mutex_lock(&camera->lock);
     if (camera->loss > 0 && g_rand_double_range(camera->rand, 0, 100) < camera->loss) {
         gst_clear_buffer(packet);
     } else if (camera->garbage) {
@@ -57,7 +57,7 @@ static gboolean lose_or_damage(GstBuffer **packet, guint index, void *opaque)
             map.data[i] = (guint8)g_rand_int(camera->rand);
         gst_buffer_unmap(copy, &map);
     }
-    g_mutex_unlock(&camera->lock);
+    pthread_mutex_unlock(&camera->lock);
     return TRUE;
 }
 
@@ -65,9 +65,9 @@ GstPadProbeReturn camera_spoil_packets(GstPad *pad, GstPadProbeInfo *info, void 
 {
     (void)pad;
     struct camera *camera = opaque;
-    g_mutex_lock(&camera->lock);
+    pthread_mutex_lock(&camera->lock);
     gboolean sound = camera->loss <= 0 && !camera->garbage;
-    g_mutex_unlock(&camera->lock);
+    pthread_mutex_unlock(&camera->lock);
     if (sound)
         return GST_PAD_PROBE_OK;
     if (info->type & GST_PAD_PROBE_TYPE_BUFFER_LIST) {
@@ -117,10 +117,10 @@ static gboolean change_codec(struct camera *camera, const char *codec, GError **
     struct film *film = camera_film(camera, codec, error);
     if (!film)
         return FALSE;
-    g_mutex_lock(&camera->lock);
+    pthread_mutex_lock(&camera->lock);
     g_ptr_array_add(camera->films, film);
     camera->film = film;
-    g_mutex_unlock(&camera->lock);
+    pthread_mutex_unlock(&camera->lock);
     camera_mount(camera);
     camera_drop_clients(camera);
     return TRUE;
@@ -128,25 +128,25 @@ static gboolean change_codec(struct camera *camera, const char *codec, GError **
 
 static void end_streams(struct camera *camera)
 {
-    g_mutex_lock(&camera->lock);
+    pthread_mutex_lock(&camera->lock);
     for (guint i = 0; i < camera->feeds->len; i++) {
         struct feed *feed = g_ptr_array_index(camera->feeds, i);
         gst_app_src_end_of_stream(feed->src);
         feed->ended = TRUE;
     }
-    g_mutex_unlock(&camera->lock);
+    pthread_mutex_unlock(&camera->lock);
 }
 
 static void set_state(struct camera *camera, enum kind kind, double value)
 {
-    g_mutex_lock(&camera->lock);
+    pthread_mutex_lock(&camera->lock);
     if (kind == SILENCE)
         camera->silent = value > 0;
     else if (kind == GARBAGE)
         camera->garbage = value > 0;
     else if (kind == LOSS)
         camera->loss = value;
-    g_mutex_unlock(&camera->lock);
+    pthread_mutex_unlock(&camera->lock);
 }
 
 static gboolean begin(struct camera *camera, enum kind kind, char **args, GError **error)
