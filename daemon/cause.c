@@ -91,10 +91,10 @@ static enum cause_code stream_code(int code)
 {
     switch (code) {
     case GST_STREAM_ERROR_CODEC_NOT_FOUND:
-    case GST_STREAM_ERROR_FORMAT:
         return CAUSE_CODEC;
     case GST_STREAM_ERROR_WRONG_TYPE:
         return CAUSE_NO_VIDEO;
+    case GST_STREAM_ERROR_FORMAT: // what depayloaders say of a payload that makes no sense
     case GST_STREAM_ERROR_DECODE:
     case GST_STREAM_ERROR_DEMUX:
     case GST_STREAM_ERROR_TYPE_NOT_FOUND:

@@ -19,7 +19,7 @@ struct source {
     GMutex mutex; // guards the rest
     struct source_stats stats;
     GstElement *jitter; // RTP: counts what was lost; NULL until there is one
-    bool has_video;
+    bool has_video, has_pad; // RTSP: announced; sending
 };
 
 // Makes an element inside the bin; WW_E_UNSUPPORTED names the one that is missing.
@@ -30,6 +30,10 @@ GstElement *source_add_decoder(struct source *source, struct ww_error *err);
 
 // Lets pictures of `pad` leave the bin.
 void source_expose(struct source *source, GstPad *pad);
+
+// Decodes what comes from `pad`, RTP packets of that encoding ("H264"); an error on the bus if nothing
+// can. On a streaming thread, before the first packet.
+void source_decode_rtp(struct source *source, GstPad *pad, const char *encoding);
 
 // Adds rtspsrc and what hangs on it.
 bool source_build_rtsp(struct source *source, struct ww_error *err);

@@ -58,17 +58,20 @@ static GstPadProbeReturn on_packets(GstPad *pad, GstPadProbeInfo *info, void *op
     return GST_PAD_PROBE_OK;
 }
 
-static void on_rtp_pad(GstElement *rtsp, GstPad *pad, GstElement *decoder)
+static void on_rtp_pad(GstElement *rtsp, GstPad *pad, struct source *s)
 {
     (void)rtsp;
-    struct source *s = g_object_get_data(G_OBJECT(decoder), "source");
-    GstPad *sink = gst_element_get_static_pad(decoder, "sink");
-    if (!gst_pad_is_linked(sink)) {
-        gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST, on_packets,
-                          s, NULL);
-        gst_pad_link(pad, sink);
-    }
-    gst_object_unref(sink);
+    char encoding[sizeof(s->stats.encoding)];
+    g_mutex_lock(&s->mutex);
+    const bool another = s->has_pad;
+    s->has_pad = true;
+    g_strlcpy(encoding, s->stats.encoding, sizeof(encoding));
+    g_mutex_unlock(&s->mutex);
+    if (another)
+        return;
+    gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST, on_packets, s,
+                      NULL);
+    source_decode_rtp(s, pad, encoding);
 }
 
 static void on_no_more_pads(GstElement *rtsp, struct source *s)
@@ -126,8 +129,8 @@ bool source_build_rtsp(struct source *s, struct ww_error *err)
     struct credentials login;
     if (!credentials_read(config, &login, err))
         return false;
-    GstElement *rtsp = source_add(s, "rtspsrc", err), *decoder = source_add_decoder(s, err);
-    if (rtsp && decoder) {
+    GstElement *rtsp = source_add(s, "rtspsrc", err);
+    if (rtsp) {
         const bool udp = config->transport == TRANSPORT_UDP ||
                          (config->transport == TRANSPORT_AUTO && s->params.udp);
         const guint64 timeout_us = (guint64)config->timeout_ms * 1000;
@@ -136,12 +139,11 @@ bool source_build_rtsp(struct source *s, struct ww_error *err)
                      (guint)config->latency_ms, "drop-on-latency", FALSE, "do-retransmission", FALSE,
                      "tcp-timeout", timeout_us, "timeout", timeout_us, "user-agent", "watchword",
                      "user-id", login.user, "user-pw", login.password, NULL);
-        g_object_set_data(G_OBJECT(decoder), "source", s);
         g_signal_connect(rtsp, "select-stream", G_CALLBACK(on_select), s);
         g_signal_connect(rtsp, "new-manager", G_CALLBACK(on_manager), s);
         g_signal_connect(rtsp, "no-more-pads", G_CALLBACK(on_no_more_pads), s);
-        g_signal_connect(rtsp, "pad-added", G_CALLBACK(on_rtp_pad), decoder);
+        g_signal_connect(rtsp, "pad-added", G_CALLBACK(on_rtp_pad), s);
     }
     credentials_clear(&login);
-    return rtsp && decoder;
+    return rtsp != NULL;
 }
