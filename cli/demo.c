@@ -51,7 +51,7 @@ struct demo {
     struct record record;
     int64_t first_ns, last_ns; // when results came
     int64_t shown_ns;
-    double skipped; // as the last status says
+    double skipped; // frames that a newer one replaced, as the last status says
     char state[64];
 };
 
@@ -187,11 +187,13 @@ static bool take_message(struct demo *d, const struct publication *p)
     const int64_t now = monotonic_ns();
     bool shown = true;
     if (strcmp(json_text(message, "kind", ""), "status") == 0) {
+        // One comes every second, with news only now and then; the camera's are those that matter.
         const char *state = json_text(message, "state", "");
-        shown = strcmp(state, d->state) != 0; // a status a second, but news only now and then
-        snprintf(d->state, sizeof(d->state), "%s", state);
-        d->skipped =
-            json_number(message, "frames.skipped", json_number(message, "skipped", d->skipped));
+        shown = json_at(message, "stream") && strcmp(state, d->state) != 0;
+        if (shown)
+            snprintf(d->state, sizeof(d->state), "%s", state);
+        const struct cJSON *people = json_item(json_at(message, "watches"), 0);
+        d->skipped = json_number(people, "skipped.newer", d->skipped);
     } else {
         d->first_ns = d->first_ns ? d->first_ns : now;
         d->last_ns = now;
@@ -262,8 +264,9 @@ static void summarise(struct demo *d)
     }
     qsort(r->latencies_ms, (size_t)r->num_results, sizeof(double), by_size);
     const double seconds = (double)(d->last_ns - d->first_ns) / 1e9;
-    printf("\n%d frames: %d looked at for people, %d not; %d for poses\n", r->num_frames,
-           detections, r->num_frames - detections, poses);
+    printf("\n%d frames: %d looked at for people, %.0f skipped for newer ones; %d looked at for "
+           "poses\n",
+           r->num_frames, detections, d->skipped, poses);
     printf("%.1f results a second; from a frame's arrival to its message %.0f ms (median), "
            "%.0f ms (99th percentile)\n",
            seconds > 0 ? (r->num_results - 1) / seconds : 0, percentile(r, 0.5),

@@ -7,6 +7,7 @@
 #include <watchword/models.h>
 
 #include "cli.h"
+#include "json.h"
 
 struct listing {
     bool json;
@@ -46,9 +47,42 @@ static int list_models(bool json)
     return finish_output(listing.count > 0 ? DONE : FAILED);
 }
 
-static int verify_model(const char *what)
+// The words that a closed-set model knows.
+static int list_words(const char *model)
 {
-    enum { REPORT_BYTES = 1 << 16 };
+    struct ww_error err = {0};
+    char dir[512], path[600];
+    if (!ww_model_find(model, dir, sizeof(dir), &err))
+        return give_up(&err);
+    snprintf(path, sizeof(path), "%s/config.json", dir);
+    struct cJSON *config = json_load(path, &err);
+    if (!config)
+        return give_up(&err);
+    const struct cJSON *classes = json_at(config, "classes");
+    const int count = json_count(classes);
+    for (const struct cJSON *c = json_first(classes); c; c = json_next(c)) {
+        print_clean(stdout, json_text(c, "", "?"));
+        putchar('\n');
+    }
+    json_free(config);
+    if (count == 0)
+        complain("models: %s names no classes: it takes any words", model);
+    return finish_output(count > 0 ? DONE : FAILED);
+}
+
+// A report is what the model is, in lines of which all but the first are indented, and then each
+// file and its tensors.
+static size_t summary_size(const char *report)
+{
+    const char *line = report + strcspn(report, "\n");
+    while (line[0] == '\n' && line[1] == ' ')
+        line += 1 + strcspn(line + 1, "\n");
+    return (size_t)(line - report);
+}
+
+static int verify_model(const char *what, bool tensors)
+{
+    enum { REPORT_BYTES = 1 << 20 };
     struct ww_error err = {0};
     struct stat st;
     char dir[512];
@@ -61,9 +95,11 @@ static int verify_model(const char *what)
     if (!report)
         abort();
     const bool sound = ww_model_verify(what, report, REPORT_BYTES, &err);
-    fputs(report, stdout);
-    if (*report && report[strlen(report) - 1] != '\n')
-        putchar('\n');
+    size_t size = tensors ? strlen(report) : summary_size(report);
+    while (size > 0 && report[size - 1] == '\n')
+        size--;
+    if (size > 0)
+        print_line(report, size);
     free(report);
     if (!sound) {
         finish_output(FAILED);
@@ -76,13 +112,13 @@ static int verify_model(const char *what)
 int cmd_models(int argc, char **argv)
 {
     static const struct manual manual = {
-        .usage = "models [list] [--json]\n"
-                 "models verify NAME|DIR|FILE",
-        .about =
-            "Lists the models that are installed, or reads one completely and says what it is.\n"
-            "Models are looked for in $WATCHWORD_MODELS, ~/.local/share/watchword/models,\n"
-            "/var/lib/watchword/models and among those that came with watchword.",
+        XX "models verify NAME|DIR|FILE",
+        .about = "Lists the models that are installed, or the words that one knows, or reads one\n"
+                 "completely and says what it is.\n"
+                 "Models are looked for in $WATCHWORD_MODELS, ~/.local/share/watchword/models,\n"
+                 "/var/lib/watchword/models and among those that came with watchword.",
         .examples = "  watchword models\n"
+                    "  watchword models list nano\n"
                     "  watchword models verify nano\n"
                     "  watchword models verify ./centernet.safetensors",
         .exits = "verify: 0 sound, 1 not sound,\nwith file and field in the error.",
@@ -97,7 +133,9 @@ int cmd_models(int argc, char **argv)
     if (argc == 0 || (argc == 1 && strcmp(argv[0], "list") == 0))
         return list_models(json);
     if (argc == 2 && strcmp(argv[0], "verify") == 0)
-        return verify_model(argv[1]);
+        return verify_model(argv[1], tensors);
+    if (argc == 2 && strcmp(argv[0], "list") == 0)
+        return list_words(argv[1]);
     complain("models: '%s' is not what it takes; see watchword models --help", argv[argc - 1]);
     return WRONG_USAGE;
 }

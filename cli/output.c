@@ -49,11 +49,17 @@ int give_up(const struct ww_error *err)
     return err->code == WW_E_CONFIG ? WRONG_USAGE : FAILED;
 }
 
-// A reader that has seen enough (`| head`) is no failure of ours.
+// What became of stdout. A reader that has seen enough (`| head`) is no failure of ours.
+static enum { OPEN, UNREAD, BROKEN } output;
+
 static bool output_failed(void)
 {
-    if (errno != EPIPE)
-        complain("standard output: %m");
+    const int reason = errno; // of the first failure: later ones are only its echo
+    if (output == OPEN) {
+        output = reason == EPIPE ? UNREAD : BROKEN;
+        if (output == BROKEN)
+            complain("standard output: %s", strerror(reason));
+    }
     return false;
 }
 
@@ -61,20 +67,16 @@ bool print_line(const char *text, size_t size)
 {
     if (isatty(STDOUT_FILENO))
         progress_clear();
-    if (fwrite(text, 1, size, stdout) < size || putchar('\n') == EOF || fflush(stdout) != 0)
-        return output_failed();
-    return true;
+    return (fwrite(text, 1, size, stdout) == size && putchar('\n') != EOF && fflush(stdout) == 0) ||
+           output_failed();
 }
 
 int finish_output(int status)
 {
     progress_clear();
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return status;
-    if (errno == EPIPE)
-        return status;
-    output_failed();
-    return FAILED;
+    if (fflush(stdout) != 0)
+        output_failed();
+    return output == BROKEN ? FAILED : status;
 }
 
 void print_clean(FILE *file, const char *text)

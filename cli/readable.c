@@ -46,21 +46,23 @@ static void print_seen(FILE *file, const struct cJSON *message)
         fprintf(file, "  %.0f ms", total);
 }
 
-// Whatever else is in it: text and numbers of the outermost level.
+// Of a camera or of the daemon itself.
 static void print_status(FILE *file, const struct cJSON *message)
 {
     fputs(json_text(message, "state", "?"), file);
-    const char *cause = json_text(message, "cause.text", json_text(message, "cause", NULL));
+    const char *cause = json_text(message, "cause.text", NULL);
     if (cause) {
         fputs(": ", file);
         print_clean(file, cause);
     }
-    const char *activity =
-        json_text(message, "activity", json_text(message, "engine.activity", NULL));
+    const char *activity = json_text(message, "activity", NULL);
     if (activity && strcmp(activity, "ready") != 0) {
         fputs("; ", file);
         print_clean(file, activity);
     }
+    const double fps = json_number(message, "fps", 0);
+    if (fps > 0)
+        fprintf(file, "; %.1f frames a second", fps);
 }
 
 void readable_print(FILE *file, const struct cJSON *message)
@@ -71,7 +73,7 @@ void readable_print(FILE *file, const struct cJSON *message)
     const char *time = json_text(message, status ? "at" : "frame.captured_at", "");
     time = strlen(time) == 24 ? time + 11 : "            ";
     fprintf(file, "%.12s  ", time);
-    print_clean(file, json_text(message, "stream", "?"));
+    print_clean(file, json_text(message, "stream", "watchwordd"));
     fputs("  ", file);
     print_clean(file, kind);
     const char *watch = json_text(message, "watch", NULL);
