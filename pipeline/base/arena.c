@@ -47,16 +47,17 @@ struct ww_arena *ww_arena_create(void)
     return arena;
 }
 
-void ww_arena_destroy(struct ww_arena **arena)
+void ww_arena_destroy(struct ww_arena **pointer)
 {
-    if (!arena || !*arena)
+    if (!pointer || !*pointer)
         return;
-    for (struct block *block = (*arena)->blocks, *next; block; block = next) {
+    struct ww_arena *arena = *pointer;
+    *pointer = NULL; // first: the pointer may itself lie in the arena
+    for (struct block *block = arena->blocks, *next; block; block = next) {
         next = block->next;
         free(block);
     }
-    free(*arena);
-    *arena = NULL;
+    free(arena);
 }
 
 void *ww_arena_alloc(struct ww_arena *arena, size_t bytes)

@@ -75,7 +75,7 @@ static void attempt(struct ww_try *t, const int *size)
 }
 
 // height, width, channels, floor in thousandths: the list must not overflow, or chance decides
-static const int sizes[][8] = {{1, 1, 1, -2000}, {7, 9, 3, 0}, {33, 20, 5, 2000}, {128, 128, 80, 990}, {0}};
+static const int sizes[][8] = {{1, 1, 1, 0}, {7, 9, 3, 0}, {33, 20, 5, 2000}, {128, 128, 80, 998}, {0}};
 
 const struct ww_kernel ww_kernel_peaks = {
     .name = "peaks",

@@ -1,0 +1,57 @@
+// Every kernel, at every size it names, on the scalar reference and on every Vulkan device present:
+// prints the worst element and where it is. With --bench FILTER, see `watchword bench kernels`.
+
+#include "check.h"
+#include "kernels/check.h"
+
+static void check_device(struct ww_device *device, struct ww_device *reference)
+{
+    static const int end[8] = {0};
+    printf("%s\n", device->info.name);
+    for (int i = 0; ww_kernels[i]; i++) {
+        const struct ww_kernel *kernel = ww_kernels[i];
+        for (const int(*size)[8] = kernel->sizes; memcmp(*size, end, sizeof end); size++) {
+            struct ww_error err = {0};
+            struct ww_check c = {0};
+            check_about("%s on %s", kernel->name, device->info.name);
+            if (!CHECK(ww_check_kernel(device, reference, kernel, *size, &c, &err))) {
+                printf("%s\n", err.text);
+                continue;
+            }
+            printf("  %-10s", kernel->name);
+            for (int k = 0; k < 8; k++)
+                printf(" %4d", (*size)[k]);
+            printf("   worst %.1e of %.0e  %s\n", c.worst, (double)c.tolerance,
+                   c.ok ? "ok" : c.where);
+            CHECK_CMP(c.worst, <=, (double)c.tolerance);
+        }
+    }
+}
+
+int main(void)
+{
+    struct ww_error err = {0};
+    struct ww_device_info info[16];
+    struct ww_device *reference = ww_device_open("reference", &err);
+    const int count = ww_device_list(info, 16, &err);
+    int vulkan = 0;
+    for (int i = 0; i < count && i < 16; i++) {
+        char index[16];
+        snprintf(index, sizeof index, "%d", i);
+        if (info[i].missing[0] || !strcmp(info[i].kind, "reference"))
+            continue;
+        struct ww_device *device = ww_device_open(index, &err);
+        check_about("device %d, %s", i, info[i].name);
+        if (!CHECK(device != NULL)) {
+            printf("%s\n", err.text);
+            continue;
+        }
+        check_device(device, reference);
+        ww_device_close(&device);
+        vulkan++;
+    }
+    ww_device_close(&reference);
+    if (!vulkan)
+        check_skip("no Vulkan device");
+    return check_done();
+}
