@@ -118,3 +118,7 @@ void copy_frame(const struct ww_frame *frame, struct ww_frame *copy, uint8_t **p
 
 // Finds one of our own programs: beside this one, in this build tree, in libexec, in the PATH.
 bool find_program(const char *name, char *path, size_t size);
+
+// Run from a build tree, this program and those that it starts find that tree's models and plugin
+// unless the environment names others: a file beside it says where they are. It is not installed.
+void use_build_tree(void);

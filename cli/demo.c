@@ -164,6 +164,17 @@ static bool write_config(struct demo *d, struct ww_error *err)
     return true;
 }
 
+// GStreamer looks for plugins below /usr alone; ours may be below another prefix.
+static void show_plugin(void)
+{
+    const char *path = getenv("GST_PLUGIN_PATH");
+    char longer[2 * PATH_MAX];
+    snprintf(longer, sizeof(longer), "%s%s%s", path ? path : "", path && *path ? ":" : "",
+             WW_PLUGINDIR);
+    if (access(WW_PLUGINDIR, X_OK) == 0)
+        setenv("GST_PLUGIN_PATH", longer, 1);
+}
+
 static bool start_daemon(struct demo *d, struct ww_error *err)
 {
     char path[PATH_MAX];
@@ -173,6 +184,7 @@ static bool start_daemon(struct demo *d, struct ww_error *err)
     d->subscriber = subscriber_open(d->endpoint, NULL, 0, err);
     if (!d->subscriber || !write_config(d, err))
         return false;
+    show_plugin();
     char *const argv[] = {path, (char *)"--config", d->config, NULL};
     return process_start(&d->daemon, "watchwordd", argv, false, d->daemon_log, err);
 }

@@ -50,6 +50,7 @@ static const struct command *find_command(const char *name)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); // print_line() and finish_output() see it
+    use_build_tree();
     if (argc < 2) {
         print_help(stderr);
         return WRONG_USAGE;

@@ -112,7 +112,9 @@ static int verify_model(const char *what, bool tensors)
 int cmd_models(int argc, char **argv)
 {
     static const struct manual manual = {
-        XX "models verify NAME|DIR|FILE",
+        .usage = "models [list] [--json]\n"
+                 "models list NAME|DIR\n"
+                 "models verify [--tensors] NAME|DIR|FILE",
         .about = "Lists the models that are installed, or the words that one knows, or reads one\n"
                  "completely and says what it is.\n"
                  "Models are looked for in $WATCHWORD_MODELS, ~/.local/share/watchword/models,\n"
@@ -124,9 +126,12 @@ int cmd_models(int argc, char **argv)
         .exits = "verify: 0 sound, 1 not sound,\nwith file and field in the error.",
         .max_args = 2,
     };
-    bool json = false;
-    const struct option options[] = {{"json", NULL, "one JSON object a line", OPTION_FLAG, &json},
-                                     {0}};
+    bool json = false, tensors = false;
+    const struct option options[] = {
+        {"json", NULL, "one JSON object a line", OPTION_FLAG, &json},
+        {"tensors", NULL, "verify: every tensor, too", OPTION_FLAG, &tensors},
+        {0},
+    };
     int status;
     if (!parse_options(&argc, argv, &manual, options, &status))
         return status;

@@ -5,7 +5,7 @@
 #include "cli.h"
 #include "json.h"
 
-enum { MOST_OBJECTS = 6 }; // a line has room for
+enum { MOST_OBJECTS = 4 }; // a line has room for
 
 static void print_object(FILE *file, const struct cJSON *object)
 {
