@@ -145,9 +145,18 @@ struct plate {
     int x0, y0, x1, y1;
 };
 
-static bool overlaps(const struct plate *a, const struct plate *b)
+// Pixels that two have in common.
+static int64_t overlap(const struct plate *a, const struct plate *b)
 {
-    return a->x0 < b->x1 && b->x0 < a->x1 && a->y0 < b->y1 && b->y0 < a->y1;
+    int across = imin(a->x1, b->x1) - imax(a->x0, b->x0);
+    int down = imin(a->y1, b->y1) - imax(a->y0, b->y0);
+    return across > 0 && down > 0 ? (int64_t)across * down : 0;
+}
+
+static struct plate box_of(const struct ww_frame *f, const struct ww_object *o)
+{
+    return (struct plate){to_px(o->x0, f->width), to_px(o->y0, f->height), to_px(o->x1, f->width),
+                          to_px(o->y1, f->height)};
 }
 
 // Writes what the plate says; empty if nothing is wanted.
@@ -161,34 +170,43 @@ static void caption(const struct ww_object *o, const struct ww_draw_params *p, c
         snprintf(text, size, "%s%s%.2f", label, *label ? " " : "", (double)o->score);
 }
 
-// Finds a place for a label: over the box, inside its top, under it, or over it at its right end;
-// the first that is inside the picture and free of the labels that have theirs. If none is, the
-// first that is inside the picture.
-static struct plate place(const struct ww_frame *f, const struct ww_object *o, int width,
-                          int height, const struct plate *taken, int num_taken)
+// How much a label would hide at this place: other labels above all, which could not be read any
+// more, then other objects, then its own.
+static int64_t hidden(const struct ww_frame *f, const struct ww_result *r, int self,
+                      const struct plate *at, const struct plate *plates)
 {
-    int x0 = to_px(o->x0, f->width), y0 = to_px(o->y0, f->height);
-    int x1 = to_px(o->x1, f->width), y1 = to_px(o->y1, f->height);
-    const int at[][2] = {{x0, y0 - height},         {x0, y0}, {x0, y1},
-                         {x1 - width, y0 - height}, {x1, y0}, {x0 - width, y0}};
-    struct plate fallback = {.x1 = 0};
+    int64_t cost = 0;
+    for (int i = 0; i < imin(r->num_objects, MAX_PLATES); i++) {
+        struct plate box = box_of(f, &r->objects[i]);
+        cost += (i == self ? 1 : 2) * overlap(at, &box);
+        if (i < self)
+            cost += 6 * overlap(at, &plates[i]);
+    }
+    return cost;
+}
+
+// Finds a place for the label of object `self`, when those before it have theirs: over the box,
+// inside its top, under it, over it at its right end, or beside it, wherever the least is hidden.
+static struct plate place(const struct ww_frame *f, const struct ww_result *r, int self, int width,
+                          int height, const struct plate *plates)
+{
+    const struct plate box = box_of(f, &r->objects[self]);
+    const int at[][2] = {
+        {box.x0, box.y0 - height},         {box.x0, box.y0}, {box.x0, box.y1},
+        {box.x1 - width, box.y0 - height}, {box.x1, box.y0}, {box.x0 - width, box.y0},
+    };
+    int64_t least = INT64_MAX;
+    struct plate best = {.x1 = width, .y1 = height}; // for a picture lower than a label
     for (int i = 0; i < (int)(sizeof(at) / sizeof(at[0])); i++) {
         int x = imax(0, imin(at[i][0], f->width - width)), y = at[i][1];
         struct plate p = {x, y, x + width, y + height};
-        if (y < 0 || p.y1 > f->height)
-            continue;
-        bool is_free = true;
-        for (int t = 0; t < num_taken && is_free; t++)
-            is_free = !overlaps(&p, &taken[t]);
-        if (is_free)
-            return p;
-        if (fallback.x1 == 0)
-            fallback = p;
+        int64_t cost = hidden(f, r, self, &p, plates);
+        if (y >= 0 && p.y1 <= f->height && cost < least) {
+            least = cost;
+            best = p;
+        }
     }
-    if (fallback.x1 == 0) // a box taller than the picture, or a picture lower than a label
-        fallback = (struct plate){imax(0, imin(x0, f->width - width)), 0, 0, height};
-    fallback.x1 = fallback.x0 + width;
-    return fallback;
+    return best;
 }
 
 static void draw_plate(const struct ww_frame *f, const struct plate *at, struct ww_colour colour,
@@ -218,8 +236,7 @@ static void draw_labels(const struct ww_frame *f, const struct ww_result *r,
         caption(&r->objects[i], params, text, sizeof(text));
         plates[i] = (struct plate){0};
         if (*text)
-            plates[i] =
-                place(f, &r->objects[i], plate_width(scale, text), plate_height(scale), plates, i);
+            plates[i] = place(f, r, i, plate_width(scale, text), plate_height(scale), plates);
     }
     for (int i = n - 1; i >= 0; i--) {
         const struct ww_object *o = &r->objects[i];
