@@ -1,0 +1,137 @@
+#!/usr/bin/python3
+"""Every way to lose a camera: the cause in words, and how soon it is back."""
+import sys
+import time
+
+from harness import SLOW, Camera, Daemon, free_port, run, stream
+
+BACK = 2.0  # seconds from being reachable to a first result: the promise
+
+
+def lose(daemon, camera, fault, cause, back, timeout=20):
+    """Does the fault, waits for its cause, and measures from `back` (an event) to the next result."""
+    seen, before = len(camera.events), len(daemon.ear.messages)
+    camera.fault(fault)
+    status = daemon.wait_state("gate", "reconnecting", timeout, cause)
+    since = camera.wait(back, 30, after=seen)["mono"] if back else status["_mono"]
+    daemon.wait_state("gate", "live", 30)  # what was still under way does not count
+    result = daemon.ear.wait("detection/gate/")
+    took = result["_mono"] - since
+    print(f"  {fault:12} {status['cause']['code']:14} back after {took:.2f} s: "
+          f"{status['cause']['text']}", flush=True)
+    assert took < BACK * SLOW, f"{fault}: {took:.2f} s\n{daemon.log()[-2000:]}"
+    assert len(daemon.ear.messages) > before
+    return status
+
+
+def test_faults():
+    with Camera("--user", "viewer:geheim") as camera:
+        url = camera.url.replace("rtsp://", "rtsp://viewer:geheim@")
+        with Daemon({"gate": stream(url, timeout_ms=2000)}) as daemon:
+            first = daemon.ear.wait("detection/gate/", 40)
+            lose(daemon, camera, "close", "closed", None)
+            lose(daemon, camera, "down 2", "refused", "fault_end")
+            lose(daemon, camera, "404 2", "not-found", "fault_end")
+            lose(daemon, camera, "401 2", "unauthorized", "fault_end")
+            lose(daemon, camera, "end", "ended", None)
+            lose(daemon, camera, "hang 6", "stalled", "fault_end")
+            lose(daemon, camera, "codec h265", "closed", None)
+            lose(daemon, camera, "codec mjpeg", "closed", None)
+            lose(daemon, camera, "codec h264", "closed", None)
+            last = daemon.ear.wait("detection/gate/")
+            assert last["frame"]["index"] > first["frame"]["index"], "frames are counted on"
+            assert last["revision"] == first["revision"]
+            daemon.stop()
+            assert "geheim" not in daemon.log() and "geheim" not in str(daemon.ear.messages)
+
+
+def test_silence():
+    """Connected, and nothing comes: stalled, then reconnecting."""
+    with Camera() as camera, Daemon({"gate": stream(camera.url, timeout_ms=3000)}) as daemon:
+        daemon.ear.wait("detection/gate/", 40)
+        camera.fault("silence 8")
+        daemon.wait_state("gate", "stalled", 10, "stalled")
+        daemon.wait_state("gate", "reconnecting", 10, "stalled")
+        daemon.wait_state("gate", "live", 30)
+
+
+def test_short_silence():
+    """A pause is not a loss: nothing is torn down."""
+    with Camera() as camera, Daemon({"gate": stream(camera.url, timeout_ms=8000)}) as daemon:
+        daemon.ear.wait("detection/gate/", 40)
+        camera.fault("silence 3")
+        daemon.wait_state("gate", "stalled", 10)
+        assert daemon.wait_state("gate", "live", 10)["reconnects"] == 0
+
+
+def test_garbage():
+    """Payload that is noise: named so, and over when it is over."""
+    with Camera() as camera, Daemon({"gate": stream(camera.url, timeout_ms=2000)}) as daemon:
+        daemon.ear.wait("detection/gate/", 40)
+        camera.fault("garbage 14")
+        status = daemon.ear.wait("status/gate/", 20, lambda m: m["state"] == "reconnecting")
+        print(f"  garbage: {status['cause']}")
+        assert status["cause"]["code"] in ("payload", "codec"), status["cause"]
+        camera.wait("fault_end", 30)
+        daemon.wait_state("gate", "live", 10)
+        daemon.ear.wait("detection/gate/")
+
+
+def test_killed_and_started_again():
+    port = free_port()
+    with Camera(port=port) as camera:
+        daemon = Daemon({"gate": stream(camera.url)})
+        with daemon:
+            daemon.ear.wait("detection/gate/", 40)
+            camera.kill()
+            daemon.wait_state("gate", "reconnecting", cause="closed")
+            daemon.wait_state("gate", "reconnecting", cause="refused")
+            with Camera(port=port) as again:
+                since = again.events[0]["mono"]
+                took = daemon.ear.wait("detection/gate/")["_mono"] - since
+                print(f"  back after {took:.2f} s")
+                assert took < BACK * SLOW, took
+
+
+def test_never_there():
+    """Each with its own words, and knocked at more than once."""
+    with Camera("--user", "viewer:geheim") as locked, Camera() as open_:
+        streams = {
+            "refused": stream(f"rtsp://127.0.0.1:{free_port()}/cam"),
+            "nobody": stream("rtsp://no-such-host.invalid/cam"),
+            "locked": stream(locked.url),
+            "elsewhere": stream(open_.url.replace("/cam", "/other")),
+            "nofile": stream("file:///no/such/film.mp4"),
+        }
+        with Daemon(streams) as daemon:
+            for name, code in (("refused", "refused"), ("nobody", "unknown-host"),
+                               ("locked", "unauthorized"), ("elsewhere", "not-found")):
+                text = daemon.wait_state(name, "reconnecting", cause=code)["cause"]["text"]
+                print(f"  {name}: {text}")
+            text = daemon.wait_state("nofile", "ended", cause="not-found")["cause"]["text"]
+            print(f"  nofile: {text}")
+            time.sleep(2)
+            daemon.stop()
+            assert len([e for e in locked.events if e["event"] == "client"]) >= 3
+
+
+def test_memory_is_flat():
+    """Forty losses: what the first ten took is all there is."""
+    with Camera() as camera, Daemon({"gate": stream(camera.url)}) as daemon:
+        daemon.ear.wait("detection/gate/", 40)
+        sizes = []
+        for i in range(40):
+            camera.fault("close")
+            daemon.wait_state("gate", "reconnecting")
+            daemon.wait_state("gate", "live")
+            daemon.ear.wait("detection/gate/")
+            sizes.append(daemon.resident_kb())
+        early, late = min(sizes[8:14]), min(sizes[-6:])
+        print(f"  resident after 10 losses {early} kB, after 40 {late} kB")
+        assert late - early < 6000 * SLOW, sizes
+
+
+if __name__ == "__main__":
+    run(test_faults, test_silence, test_short_silence, test_garbage, test_killed_and_started_again,
+        test_never_there, test_memory_is_flat)
+    sys.exit(0)

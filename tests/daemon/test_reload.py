@@ -1,0 +1,52 @@
+#!/usr/bin/python3
+"""SIGHUP: the difference is applied, and a file that is wrong changes nothing."""
+import sys
+
+from harness import Daemon, run, stream
+
+
+def test_words():
+    """Other words on a live stream: a new revision, and no frame is lost over it."""
+    with Daemon({"t": stream("test:ball", {"phrases": ["person"]})}) as daemon:
+        first = daemon.ear.wait("detection/t/", 40)
+        daemon.configure({"t": stream("test:ball", {"phrases": ["car", "dog"]})})
+        daemon.reload()
+        second = daemon.ear.wait("detection/t/", 10, lambda m: m["revision"] > first["revision"])
+        assert second["epoch"] == first["epoch"]
+        assert second["frame"]["index"] > first["frame"]["index"]
+
+
+def test_streams_come_and_go():
+    keep = stream("test:ball")
+    with Daemon({"keep": keep, "leave": stream("test:smpte")}) as daemon:
+        daemon.ear.wait("detection/keep/", 40)
+        daemon.ear.wait("detection/leave/", 40)
+        daemon.configure({"keep": keep, "come": stream("test:snow")})
+        daemon.reload()
+        assert daemon.wait_state("leave", "ended")["cause"]["code"] == "stopping"
+        daemon.ear.wait("detection/come/", 20)
+        before = [m for m in daemon.ear.messages if m["_topic"] == "detection/keep/"][-1]
+        after = daemon.ear.wait("detection/keep/")
+        assert after["frame"]["index"] - before["frame"]["index"] < 10, "it went on"
+        # And back: its topic counts on, which the ear checks.
+        daemon.configure({"keep": keep, "leave": stream("test:smpte", enabled=False)})
+        daemon.reload()
+        daemon.wait_state("leave", "disabled", cause="disabled")
+        daemon.stop()
+
+
+def test_bad_file():
+    with Daemon({"t": stream("test:ball")}) as daemon:
+        daemon.ear.wait("detection/t/", 40)
+        daemon.configure({"t": stream("test:ball", {"threshold": 2})})
+        daemon.reload()
+        heard = daemon.ear.listen(2)
+        assert any(m["_topic"] == "detection/t/" for m in heard)
+        daemon.stop()
+        assert "streams.t.watches[0].threshold: found 2, allowed is a number from 0 to 1" in daemon.log()
+        assert "old configuration stays" in daemon.log()
+
+
+if __name__ == "__main__":
+    run(test_words, test_streams_come_and_go, test_bad_file)
+    sys.exit(0)

@@ -1,0 +1,121 @@
+#!/usr/bin/python3
+"""Cameras in, messages out: codecs, several streams, one of them broken, both kinds of result."""
+import os
+import signal
+import subprocess
+import sys
+
+from harness import BUILD, SLOW, Camera, Daemon, free_port, run, stream
+
+
+def test_codecs():
+    with Camera("--codec", "h264") as a, Camera("--codec", "h265") as b, \
+            Camera("--codec", "mjpeg") as c:
+        with Daemon({"h264": stream(a.url), "h265": stream(b.url), "mjpeg": stream(c.url)}) as daemon:
+            for name in ("h264", "h265", "mjpeg"):
+                message = daemon.ear.wait(f"detection/{name}/", 40)
+                assert message["frame"]["width"] == 320 and message["frame"]["height"] == 240
+                assert message["model"]["name"] == "nano" and message["revision"] >= 1
+            daemon.stop()
+
+
+def test_poses_and_detections():
+    with Camera() as camera:
+        watches = ({"phrases": ["person", "car"], "name": "things"}, {"task": "pose"},
+                   {"name": "rare", "rate": 1})
+        with Daemon({"yard": stream(camera.url, *watches)}) as daemon:
+            assert daemon.ear.wait("pose/yard/", 40)["keypoint_set"] == "coco-17"
+            heard = daemon.ear.listen(5 * SLOW)
+            names = {m["watch"] for m in heard if m["kind"] == "detection"}
+            assert names == {"things", "rare"}, names
+            rare = [m for m in heard if m.get("watch") == "rare"]
+            assert 2 * SLOW <= len(rare) <= 8 * SLOW, len(rare)
+            indices = [m["frame"]["index"] for m in heard if m.get("watch") == "things"]
+            assert indices == sorted(set(indices)), "frames out of order"
+            daemon.stop()
+
+
+def test_camera_clock():
+    """Sender reports come every few seconds; from then on the camera says when a frame was taken."""
+    with Camera() as camera, Daemon({"gate": stream(camera.url)}) as daemon:
+        daemon.ear.wait("detection/gate/", 40, lambda m: m["frame"]["clock"] == "arrival")
+        daemon.ear.wait("detection/gate/", 40, lambda m: m["frame"]["clock"] == "rtcp")
+
+
+def test_broken_delays_nobody():
+    """Nobody there, nobody by that name, and one that accepts and then says nothing."""
+    with Camera() as camera, Camera() as silent:
+        streams = {
+            "refused": stream(f"rtsp://127.0.0.1:{free_port()}/cam"),
+            "nobody": stream("rtsp://no-such-host.invalid/cam"),
+            "hung": stream(silent.url, timeout_ms=2000),
+            "wrong": stream("test:ball", {"phrases": ["a word that no model knows"]}),
+            "good": stream(camera.url),
+        }
+        silent.fault("hang 60")
+        with Daemon(streams) as daemon:
+            daemon.wait_state("refused", "reconnecting", cause="refused")
+            daemon.wait_state("nobody", "reconnecting", cause="unknown-host")
+            daemon.ear.wait("detection/good/", 40)
+            daemon.wait_state("wrong", "disabled", cause="watch")
+            daemon.wait_state("hung", "reconnecting", cause="timeout")
+            heard = daemon.ear.listen(4)
+            good = [m["_mono"] for m in heard if m["_topic"] == "detection/good/"]
+            gaps = [b - a for a, b in zip(good, good[1:])]
+            assert len(good) >= 15 / SLOW and max(gaps) < 1.5 * SLOW, (len(good), max(gaps))
+
+
+def test_every_frame():
+    """A film of 50 frames over TCP, every one of them looked at, in order, with its own index."""
+    with Camera("--end", "--frames", "50") as camera:
+        config = stream(camera.url, every_frame=True, transport="tcp")
+        with Daemon({"film": config}) as daemon:
+            daemon.wait_state("film", "reconnecting", 60, cause="ended")
+            first = [m["frame"]["index"] for m in daemon.ear.messages
+                     if m["_topic"] == "detection/film/"][:50]
+            assert first == list(range(50)), first
+
+
+def test_file_ends():
+    """Pictures that end: the state says so, and nothing is skipped."""
+    with Daemon({"t": stream("test:smpte?size=160x120&fps=20&frames=30", every_frame=True)}) as daemon:
+        daemon.wait_state("t", "ended", 40)
+        seen = [m for m in daemon.ear.messages if m["_topic"] == "detection/t/"]
+        assert [m["frame"]["index"] for m in seen] == list(range(30)), len(seen)
+
+
+def test_last_words():
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with Camera() as camera, Daemon({"gate": stream(camera.url)}) as daemon:
+            daemon.ear.wait("detection/gate/", 40)
+            took = daemon.stop(number)
+            assert took < 4 * SLOW, took
+            last = {m["_topic"]: m for m in daemon.ear.messages}
+            assert last["status/"]["state"] == "stopping"
+            assert last["status/gate/"]["state"] == "ended"
+            assert last["status/gate/"]["cause"]["code"] == "stopping"
+
+
+def test_ear_in_c():
+    """A subscriber that shares no line with us but libzmq."""
+    with Daemon({"t": stream("test:ball")}) as daemon:
+        daemon.ear.wait("detection/t/", 40)
+        ear = os.path.join(BUILD, "tests", "daemon", "ear")
+        out = subprocess.run([ear, daemon.endpoint, "detection/t/", "5"], stdout=subprocess.PIPE,
+                             text=True, timeout=60, check=True).stdout
+        assert out.count("detection/t/ {") == 5, out
+
+
+def test_socket_is_one_daemons():
+    with Daemon({"t": stream("test:ball")}) as first:
+        first.ear.wait("status/")
+        other = subprocess.run([os.path.join(BUILD, "daemon", "watchwordd"), "--config", first.path],
+                               stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        assert other.returncode == 1 and "another process" in other.stderr, other.stderr
+        assert first.ear.wait("detection/t/", 40)
+
+
+if __name__ == "__main__":
+    run(test_codecs, test_poses_and_detections, test_camera_clock, test_broken_delays_nobody,
+        test_every_frame, test_file_ends, test_last_words, test_ear_in_c, test_socket_is_one_daemons)
+    sys.exit(0)
