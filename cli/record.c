@@ -70,7 +70,7 @@ struct drawing {
     uint8_t *pixels;
 };
 
-static void draw_message(struct drawing *d, const struct cJSON *message)
+static void draw_message(struct drawing *d, const struct cJSON *message, bool labels)
 {
     struct ww_result result = {
         .width = d->frame.width,
@@ -101,7 +101,7 @@ static void draw_message(struct drawing *d, const struct cJSON *message)
                 .score = (float)json_number(json_item(k, 2), "", 0),
             };
     }
-    ww_draw(&d->frame, &result, ww_draw_params(0));
+    ww_draw(&d->frame, &result, ww_draw_params(.no_labels = !labels));
 }
 
 // The newest message about this frame or a little earlier.
@@ -123,9 +123,9 @@ static bool draw_frame(struct drawing *d, const struct record *r, const struct w
     const struct cJSON *detection = newest(r, index, false, 1);
     const struct cJSON *pose = newest(r, index, true, POSE_LASTS);
     if (detection)
-        draw_message(d, detection);
+        draw_message(d, detection, true);
     if (pose)
-        draw_message(d, pose);
+        draw_message(d, pose, !detection); // one label a person is enough
     if (index == record_best_frame(r)) {
         struct ww_writer *writer = ww_writer_open(picture, 0, err);
         const bool added = writer && ww_writer_add(writer, &d->frame, err);

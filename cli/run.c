@@ -1,5 +1,6 @@
 // watchword run: pictures, films and streams through a model, without a daemon.
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -43,6 +44,7 @@ struct session {
     // What every message says
     struct ww_model_info model_info;
     struct ww_reader_info source;
+    char stream[65];
     char epoch[27];
     int64_t start_ns; // UTC, of a file's first frame
 
@@ -134,6 +136,27 @@ static void find_start(struct session *s)
         s->start_ns = realtime_ns();
 }
 
+// What the stream is called: a file by its own name, a URL by host and path, for its password (some
+// cameras take it behind a "?") is nobody's business. Names of streams are a topic's part, so they
+// are as docs/messages.md has them: at most 64 letters, digits, '_', and after the first also '.'
+// and '-'.
+static void name_stream(struct session *s)
+{
+    const char *name = strrchr(s->url, '/');
+    name = name && name[1] ? name + 1 : s->url;
+    size_t size = strlen(name);
+    if (s->source.live) {
+        name = strstr(s->url, "://") + 3;
+        const char *at = memrchr(name, '@', strcspn(name, "/?"));
+        name = at ? at + 1 : name;
+        size = strcspn(name, "?");
+    }
+    snprintf(s->stream, sizeof(s->stream), "%.*s", (int)(size < 64 ? size : 64), name);
+    for (char *p = s->stream; *p; p++)
+        if (!isascii(*p) || (!isalnum(*p) && !(strchr("._-", *p) && p > s->stream)))
+            *p = '_';
+}
+
 static bool open_all(struct session *s, struct ww_error *err)
 {
     s->reader = ww_reader_open_until(s->url, &stopped, err);
@@ -141,6 +164,7 @@ static bool open_all(struct session *s, struct ww_error *err)
         return false;
     ww_reader_info(s->reader, &s->source);
     find_start(s);
+    name_stream(s);
     ww_message_epoch(s->epoch);
     if (s->overlay) {
         s->writer = ww_writer_open(s->overlay, s->source.fps, err);
@@ -150,32 +174,12 @@ static bool open_all(struct session *s, struct ww_error *err)
     return open_watch(s, err);
 }
 
-// What a stream is called: a file by its own name; a URL's password is nobody's business.
-static const char *stream_name(const struct session *s)
-{
-    const char *name = strrchr(s->url, '/');
-    name = name && name[1] ? name + 1 : s->url;
-    if (!s->source.live)
-        return name;
-    const char *host = strstr(s->url, "://");
-    host = host ? host + 3 : s->url;
-    const char *path = host + strcspn(host, "/?");
-    for (const char *p = host; p < path; p++)
-        if (*p == '@')
-            host = p + 1;
-    return host;
-}
-
 static bool print_message(struct session *s, const struct ww_result *result, int64_t decode_ns)
 {
     const bool live = s->source.live;
-    // "?user=..&pwd=.." is what some cameras take for a login.
-    char stream[256];
-    const char *name = stream_name(s);
-    snprintf(stream, sizeof(stream), "%.*s", (int)(live ? strcspn(name, "?") : strlen(name)), name);
     const struct ww_message message = {
         .task = s->task,
-        .stream = stream,
+        .stream = s->stream,
         .watch = ww_task_name(s->task),
         .epoch = s->epoch,
         .seq = s->seq++,
@@ -260,7 +264,7 @@ static int run(struct session *s)
         complain("%s: not one frame could be decoded", s->url);
         status = FAILED;
     } else if (s->source.broken > 0) {
-        complain("%s: %llu frames could not be decoded and were left out", stream_name(s),
+        complain("%s: %llu frames could not be decoded and were left out", s->stream,
                  (unsigned long long)s->source.broken);
     }
     if (done > 0 && s->writer && !ww_writer_close(&s->writer, &err) && status == DONE)
