@@ -42,6 +42,21 @@ class Usage(unittest.TestCase):
                 self.assertIn("Exit status: 0 done, 1 failed, 2 wrong usage.", own.stdout)
                 self.assertLessEqual(max(map(len, own.stdout.splitlines())), 100)
 
+    def test_manual_page(self):
+        """Every option of every command is in the manual page, and no other."""
+        with open(os.path.join(SOURCE, "docs/man/watchword.1.md")) as file:
+            page = file.read()
+        synopses = page[page.index("## COMMANDS"):page.index("## OPTIONS")]
+        for command in COMMANDS:
+            own = set(re.findall(r"(?m)^  (--[a-z-]+)", watchword(command, "--help").stdout)) - {"--help"}
+            lines = " ".join(re.findall(rf"(?m)^\*\*{command}.*$", synopses))
+            told = set(re.findall(r"\*\*(--[a-z-]+)\*\*", lines))
+            if command == "run":
+                own.discard("--json")  # what it does anyway
+            if command == "trace":
+                own -= {"--text", "--ids"}  # no model reads words yet
+            self.assertEqual(told, own, command)
+
     def test_version(self):
         self.assertRegex(watchword("--version").stdout, r"^watchword \d+\.\d+\.\d+\n$")
 
