@@ -124,7 +124,10 @@ def through_product(size, scratch):
             event = json.loads(camera.stdout.readline())
         with open(scratch + "/watchword.json", "w") as f:
             json.dump(configuration(event["url"], endpoint, size), f)
-        daemon = subprocess.Popen([program("daemon/watchwordd"), "--config", f.name])
+        plugins = {"GST_PLUGIN_PATH": os.path.join(BUILD, "plugins"),
+                   "GST_REGISTRY": scratch + "/registry"}
+        daemon = subprocess.Popen([program("daemon/watchwordd"), "--config", f.name],
+                                  env={**os.environ, **plugins})
         return listen(socket, camera, daemon, 300)
     finally:
         for process in filter(None, (daemon, camera)):
