@@ -3,9 +3,11 @@
 #include <getopt.h>
 #include <glib-unix.h>
 #include <gst/gst.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon-config.h"
 #include "daemon.h"
@@ -51,6 +53,15 @@ static void choose_caches(void)
     g_setenv("GST_REGISTRY", registry, FALSE);
     g_free(shaders);
     g_free(registry);
+}
+
+// Each connection has threads of its own, and glibc gives new threads new heaps, up to eight a core,
+// which keep what was freed in them: 35 MB more after forty losses of one camera, none with two heaps.
+static void limit_heaps(void)
+{
+#ifdef M_ARENA_MAX
+    mallopt(M_ARENA_MAX, 2);
+#endif
 }
 
 static gboolean on_stop(void *opaque)
@@ -158,6 +169,7 @@ int main(int argc, char **argv)
     int status = parse(argc, argv, &options);
     if (status >= 0)
         return status;
+    limit_heaps();
     choose_caches();
     GPtrArray *problems = g_ptr_array_new_with_free_func(g_free);
     struct config *config = config_load(options.config_path, problems);
