@@ -104,7 +104,7 @@ int64_t realtime_ns(void);
 
 // --- signals.c ---
 
-// Set by the first Ctrl-C or SIGTERM; the second ends the program at once.
+// Set by the first Ctrl-C or SIGTERM; a second one, later, ends the program at once.
 extern volatile sig_atomic_t stopped;
 void catch_signals(void);
 

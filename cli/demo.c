@@ -388,7 +388,6 @@ static int run(struct demo *d)
         return FAILED;
     }
     stopped = 0; // Ctrl-C ended the watching; the next one ends the drawing
-    catch_signals();
     summarise(d);
     return finish_output(draw(d, &err));
 }
