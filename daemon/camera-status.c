@@ -4,10 +4,14 @@
 
 #include <string.h>
 
-static void activity(const struct camera *c, struct camera_status *out)
+// Until the first result. The element is asked without our lock: it takes its own.
+static void activity(struct camera *c, struct camera_status *out)
 {
     char *text = NULL;
-    if (!c->watches_bin || c->result_us || c->state == CAMERA_DISABLED)
+    g_mutex_lock(&c->mutex);
+    const bool seen = c->result_us != 0; // written by the engine's thread
+    g_mutex_unlock(&c->mutex);
+    if (!c->watches_bin || seen || c->state == CAMERA_DISABLED)
         return;
     g_object_get(c->watches[0].infer, "activity", &text, NULL);
     // "stopped" is an element whose device is not open yet.
