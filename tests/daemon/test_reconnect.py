@@ -3,7 +3,7 @@
 import sys
 import time
 
-from harness import SLOW, Camera, Daemon, free_port, run, stream
+from harness import SANITIZED, SLOW, Camera, Daemon, free_port, run, stream
 
 BACK = 2.0  # seconds from being reachable to a first result: the promise
 
@@ -117,6 +117,8 @@ def test_never_there():
 
 def test_memory_is_flat():
     """Forty losses: what the first ten took is all there is."""
+    if SANITIZED:
+        return  # a sanitizer keeps what was freed, to see who still uses it
     with Camera() as camera, Daemon({"gate": stream(camera.url)}) as daemon:
         daemon.ear.wait("detection/gate/", 40)
         sizes = []
@@ -128,7 +130,7 @@ def test_memory_is_flat():
             sizes.append(daemon.resident_kb())
         early, late = min(sizes[8:14]), min(sizes[-6:])
         print(f"  resident after 10 losses {early} kB, after 40 {late} kB")
-        assert late - early < 2000 * SLOW, sizes
+        assert late - early < 2000, sizes
 
 
 if __name__ == "__main__":
