@@ -39,8 +39,8 @@ struct daemon {
     bool failed;
 };
 
+// What the opener leaves behind.
 struct opened {
-    struct daemon *daemon;
     struct ww_engine *engine;
     struct ww_error err;
 };
@@ -49,9 +49,8 @@ struct opened {
 
 static gboolean on_opened(void *opaque)
 {
-    struct opened *opened = opaque;
-    struct daemon *d = opened->daemon;
-    g_thread_join(d->opener);
+    struct daemon *d = opaque;
+    struct opened *opened = g_thread_join(d->opener);
     d->opener = NULL;
     d->engine = opened->engine;
     if (d->engine) {
@@ -72,10 +71,9 @@ static void *open_engine(void *opaque)
 {
     struct daemon *d = opaque;
     struct opened *opened = g_new0(struct opened, 1);
-    opened->daemon = d;
     opened->engine = ww_engine_open(ww_engine_params(.device = d->config->device), &opened->err);
-    g_idle_add_full(G_PRIORITY_HIGH, on_opened, opened, NULL);
-    return NULL;
+    g_idle_add_full(G_PRIORITY_HIGH, on_opened, d, NULL);
+    return opened;
 }
 
 // -- status ---------------------------------------------------------------------------------------
