@@ -27,7 +27,7 @@ def test_streams_come_and_go():
         daemon.ear.wait("detection/come/", 20)
         before = [m for m in daemon.ear.messages if m["_topic"] == "detection/keep/"][-1]
         after = daemon.ear.wait("detection/keep/")
-        assert after["frame"]["index"] - before["frame"]["index"] < 10, "it went on"
+        assert after["frame"]["index"] > before["frame"]["index"], "it began anew"
         # And back: its topic counts on, which the ear checks.
         daemon.configure({"keep": keep, "leave": stream("test:smpte", enabled=False)})
         daemon.reload()
