@@ -5,9 +5,11 @@
 #include <assert.h>
 #include <string.h>
 
+// Of a block type: elements and bytes of a block, and no bits, for an element has no whole number.
 static const struct {
     const char *name;
     unsigned char bits;
+    unsigned short block, block_bytes;
 } types[WW_NUM_TYPES] = {
     [WW_F32] = {"F32", 32},
     [WW_F16] = {"F16", 16},
@@ -31,6 +33,18 @@ static const struct {
     [WW_F6_E2M3] = {"F6_E2M3", 6},
     [WW_F6_E3M2] = {"F6_E3M2", 6},
     [WW_F4] = {"F4", 4},
+    [WW_Q4_0] = {"Q4_0", 0, 32, 18},
+    [WW_Q4_1] = {"Q4_1", 0, 32, 20},
+    [WW_Q5_0] = {"Q5_0", 0, 32, 22},
+    [WW_Q5_1] = {"Q5_1", 0, 32, 24},
+    [WW_Q8_0] = {"Q8_0", 0, 32, 34},
+    [WW_Q2_K] = {"Q2_K", 0, 256, 84},
+    [WW_Q3_K] = {"Q3_K", 0, 256, 110},
+    [WW_Q4_K] = {"Q4_K", 0, 256, 144},
+    [WW_Q5_K] = {"Q5_K", 0, 256, 176},
+    [WW_Q6_K] = {"Q6_K", 0, 256, 210},
+    [WW_IQ4_NL] = {"IQ4_NL", 0, 32, 18},
+    [WW_IQ4_XS] = {"IQ4_XS", 0, 256, 136},
 };
 
 const char *ww_type_name(enum ww_type type)
@@ -47,6 +61,18 @@ size_t ww_type_bits(enum ww_type type)
 size_t ww_type_bytes(enum ww_type type)
 {
     return ww_type_bits(type) / 8;
+}
+
+size_t ww_type_block(enum ww_type type)
+{
+    assert((unsigned)type < WW_NUM_TYPES);
+    return types[type].block ? types[type].block : 1;
+}
+
+size_t ww_type_block_bytes(enum ww_type type)
+{
+    assert((unsigned)type < WW_NUM_TYPES);
+    return types[type].block ? types[type].block_bytes : types[type].bits / 8u;
 }
 
 static float from_bits(uint32_t bits)

@@ -1,4 +1,4 @@
-// weights.h: a checkpoint as it lies on disk: named tensors in mapped files.
+// weights.h: a checkpoint as it lies on disk: named tensors in mapped files, whatever their format.
 //
 // Files are hostile input: every name, shape and offset is checked when a file is opened, so that
 // what `find` hands out lies inside the map. What no check at opening can rule out is that somebody
@@ -13,20 +13,27 @@
 #include <stdint.h>
 #include <watchword/error.h>
 
-// What safetensors knows. The last twelve can be carried and copied, but no model here computes
-// with them; quantised block types come with GGUF.
+// What safetensors knows, and then the blocks of GGUF. Rare ones can be carried and copied, but no
+// model here computes with them.
 enum ww_type {
     WW_F32, WW_F16, WW_BF16, WW_I32, WW_I64, WW_I8, WW_U8, WW_I16, WW_U16, WW_BOOL, WW_F64,
     WW_U32, WW_U64, WW_C64, WW_F8_E4M3, WW_F8_E5M2, WW_F8_E8M0, WW_F8_E4M3FNUZ, WW_F8_E5M2FNUZ,
     WW_F6_E2M3, WW_F6_E3M2, WW_F4,
+    // Elements in blocks that never span two rows.
+    WW_Q4_0, WW_Q4_1, WW_Q5_0, WW_Q5_1, WW_Q8_0, // of 32
+    WW_Q2_K, WW_Q3_K, WW_Q4_K, WW_Q5_K, WW_Q6_K, // of 256
+    WW_IQ4_NL, WW_IQ4_XS,                        // of 32, of 256; levels from a table
     WW_NUM_TYPES
 };
 
-// "F32", "F16", ... as safetensors writes them; NULL outside the range.
+// "F32", "Q4_K", ... as safetensors and GGUF write them; NULL outside the range.
 const char *ww_type_name(enum ww_type type);
-// Bits of one element, and bytes: 0 for the types that are smaller than a byte.
+// Bits of one element, and bytes: 0 for the types of which an element has no whole bits, or bytes.
 size_t ww_type_bits(enum ww_type type);
 size_t ww_type_bytes(enum ww_type type);
+// Elements and bytes of a block; 1 element where there are none (and 0 bytes for those smaller).
+size_t ww_type_block(enum ww_type type);
+size_t ww_type_block_bytes(enum ww_type type);
 
 #define WW_MAX_RANK 8
 
@@ -34,16 +41,18 @@ struct ww_weight {
     const char *name; // NUL-terminated, owned by the checkpoint
     enum ww_type type;
     int rank;
-    int64_t dim[WW_MAX_RANK]; // row-major, last is fastest
+    int64_t dim[WW_MAX_RANK]; // row-major, last is fastest: GGUF's own order, turned around
     const void *data;         // little endian; aligned to nothing; mapped, read when touched
     size_t bytes;
+    int file; // which one it lies in
 };
 
 struct ww_weights;
 
-// Maps one .safetensors file. Errors are WW_E_FILE and name the file, the tensor and the field.
-// Stricter than the format: at most 8 dimensions, no fields but the three, no whole number beyond
-// 2^53, no NUL in a name.
+// Maps one file: .safetensors or .gguf, told apart by what is in it. Errors are WW_E_FILE, and name
+// the file, the tensor and the field, or WW_E_MEMORY. Stricter than the formats: at most 8
+// dimensions; in a safetensors header no fields but the three and no whole number beyond 2^53; in
+// GGUF no array of arrays, no boolean but 0 and 1, no alignment above 1 MiB; no NUL in a name.
 struct ww_weights *ww_weights_open(const char *path, struct ww_error *err);
 void ww_weights_close(struct ww_weights **weights);
 
