@@ -23,6 +23,14 @@ float ww_activate(enum ww_activation_fn act, float x)
         return 1 / (1 + expf(-x));
     case WW_ACT_TIMES16:
         return x * 16;
+    case WW_ACT_GELU:
+        return (float)(0.5 * x * erfc(-(double)x * 0.7071067811865476));
+    case WW_ACT_GELU_TANH: // 0.7978845608 = sqrt(2 / pi)
+        return (float)(0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * pow(x, 3)))));
+    case WW_ACT_GELU_QUICK:
+        return (float)(x / (1 + exp(-1.702 * x)));
+    case WW_ACT_TANH:
+        return tanhf(x);
     case WW_ACT_NONE:
         break;
     }

@@ -55,6 +55,8 @@ static void attempt(struct ww_try *t, const int *size)
 
 // batch, height, width, channels, scaled, residual, activation
 static const int sizes[][8] = {{1, 1, 1, 1, 0, 0, 6}, {2, 5, 9, 6, 1, 1, 3}, {1, 3, 3, 7, 1, 0, 5},
+                               {1, 9, 70, 9, 0, 1, 7}, {1, 9, 70, 9, 0, 1, 8},
+                               {1, 9, 70, 9, 0, 1, 9}, {1, 9, 70, 9, 0, 1, 10},
                                {1, 64, 64, 64, 0, 1, 1}, {0}};
 
 const struct ww_kernel ww_kernel_combine = {

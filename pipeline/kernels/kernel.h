@@ -62,6 +62,10 @@ enum ww_activation_fn {
     WW_ACT_HSIGMOID, // relu6(x + 3) c
     WW_ACT_SIGMOID,
     WW_ACT_TIMES16,
+    WW_ACT_GELU,       // x Phi(x), by the error function: BERT, Swin
+    WW_ACT_GELU_TANH,  // the same, approximated by tanh
+    WW_ACT_GELU_QUICK, // x sigmoid(1.702 x): CLIP
+    WW_ACT_TANH,
 };
 float ww_activate(enum ww_activation_fn act, float x);
 
