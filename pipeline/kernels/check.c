@@ -122,26 +122,77 @@ struct ww_tensor ww_try_bytes(struct ww_try *t, uint32_t bytes)
     return s ? ww_stored_tensor(t->g, s, 4, 1, 4, 1, (int)texels) : (struct ww_tensor){0};
 }
 
-static struct ww_filter filter(struct ww_try *t, int k, int c_in, int c_out, bool window)
+struct ww_tensor ww_try_whole(struct ww_try *t, int n, int c, int h, int w, int below)
 {
-    const size_t num = (size_t)(k * k) * (size_t)c_in * (size_t)(window ? 1 : c_out);
-    float *w = malloc((num + (size_t)c_out) * sizeof *w);
-    struct ww_filter f;
-    struct ww_bank *bank = ww_bank_create();
-    if (!w)
+    const struct ww_tensor shape = {.n = n, .c = c, .h = h, .w = w,
+                                    .step = (uint32_t)((c + 3) / 4 * h * w)};
+    const size_t floats = (size_t)n * shape.step * 4;
+    float *data = calloc(floats, sizeof *data);
+    if (!data)
         abort();
-    for (size_t i = 0; i < num + (size_t)c_out; i++)
-        w[i] = number(t);
-    if (window)
-        ww_pack_depthwise(bank, &f, k, c_in, w, w + num);
-    else
-        ww_pack_conv(bank, &f, k, c_in, c_out, w, w + num);
+    for (int b = 0; b < n; b++)
+        for (int i = 0; i < c; i++)
+            for (int p = 0; p < h * w; p++)
+                data[ww_at(shape, b, i, 0, p)] = (float)(ww_try_random(t) % (uint32_t)below);
+    struct ww_storage *s = new_storage(t, data, floats * sizeof *data);
+    free(data);
+    return s ? ww_stored_tensor(t->g, s, 4, n, c, h, w) : (struct ww_tensor){0};
+}
+
+static float *numbers(struct ww_try *t, size_t num)
+{
+    float *list = malloc(num * sizeof *list);
+    if (!list)
+        abort();
+    for (size_t i = 0; i < num; i++)
+        list[i] = number(t);
+    return list;
+}
+
+// Moves the bank's one filter to the device.
+static void settle(struct ww_try *t, struct ww_bank *bank)
+{
     int made = 0;
     if (!ww_bank_upload(bank, t->device, &t->storage[t->num_storages],
                         MAX_PIECES - t->num_storages, &made, &t->error))
         ww_expect(t->g, !"room for a filter");
     t->num_storages += made;
     ww_bank_destroy(&bank);
+}
+
+static struct ww_filter filter(struct ww_try *t, int k, int c_in, int c_out, bool window)
+{
+    const size_t num = (size_t)(k * k) * (size_t)c_in * (size_t)(window ? 1 : c_out);
+    float *w = numbers(t, num + (size_t)c_out);
+    struct ww_filter f;
+    struct ww_bank *bank = ww_bank_create();
+    if (window)
+        ww_pack_depthwise(bank, &f, k, c_in, w, w + num);
+    else
+        ww_pack_conv(bank, &f, k, c_in, c_out, w, w + num);
+    settle(t, bank);
+    free(w);
+    return f;
+}
+
+struct ww_filter ww_try_norm(struct ww_try *t, int c)
+{
+    float *w = numbers(t, 2 * (size_t)c);
+    struct ww_filter f;
+    struct ww_bank *bank = ww_bank_create();
+    ww_pack_norm(bank, &f, c, w, w + c);
+    settle(t, bank);
+    free(w);
+    return f;
+}
+
+struct ww_filter ww_try_rows(struct ww_try *t, int rows, int c)
+{
+    float *w = numbers(t, (size_t)rows * (size_t)c);
+    struct ww_filter f;
+    struct ww_bank *bank = ww_bank_create();
+    ww_pack_rows(bank, &f, rows, c, w);
+    settle(t, bank);
     free(w);
     return f;
 }

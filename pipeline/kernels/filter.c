@@ -92,6 +92,27 @@ void ww_pack_image(struct ww_bank *bank, struct ww_filter *filter, int c, int h,
                 to[ww_at(t, 0, i, y, x)] = *hwc++;
 }
 
+void ww_pack_norm(struct ww_bank *bank, struct ww_filter *filter, int c, const float *gain,
+                  const float *lift)
+{
+    *filter = (struct ww_filter){.k = 1, .c_in = c, .c_out = c};
+    float *to = add(bank, filter, ((size_t)c + 3) / 4 * 2);
+    for (int i = 0; i < c; i++) {
+        to[i / 4 * 8 + i % 4] = gain[i];
+        to[i / 4 * 8 + 4 + i % 4] = lift[i];
+    }
+}
+
+void ww_pack_rows(struct ww_bank *bank, struct ww_filter *filter, int rows, int c,
+                  const float *data)
+{
+    const size_t width = ((size_t)c + 3) / 4 * 4;
+    *filter = (struct ww_filter){.k = 1, .c_in = rows, .c_out = c};
+    float *to = add(bank, filter, (size_t)rows * width / 4);
+    for (int r = 0; r < rows; r++)
+        memcpy(to + (size_t)r * width, data + (size_t)r * (size_t)c, sizeof *data * (size_t)c);
+}
+
 // Pieces go into storages in order; a new one begins where the next piece would not fit.
 bool ww_bank_upload(struct ww_bank *bank, struct ww_device *device, struct ww_storage **storages,
                     int max, int *num, struct ww_error *err)

@@ -24,6 +24,12 @@ void ww_pack_depthwise(struct ww_bank *bank, struct ww_filter *filter, int k, in
 // A plain tensor [c][h][w] of one quad or more, for operands that are no filter.
 void ww_pack_image(struct ww_bank *bank, struct ww_filter *filter, int c, int h, int w,
                    const float *hwc);
+// layernorm: gain [c] and lift [c], a quad of each in turn.
+void ww_pack_norm(struct ww_bank *bank, struct ww_filter *filter, int c, const float *gain,
+                  const float *lift);
+// embed: rows to look up, each of c numbers. c_in is the number of rows, c_out is c.
+void ww_pack_rows(struct ww_bank *bank, struct ww_filter *filter, int rows, int c,
+                  const float *data);
 
 // Texels of one depthwise quad.
 static inline int ww_depthwise_texels(int k)

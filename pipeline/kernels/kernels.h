@@ -50,6 +50,34 @@ void ww_upsample2(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, bool
 void ww_combine(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct ww_tensor scale,
                 struct ww_tensor residual, enum ww_activation_fn act);
 
+// y = (x - mean) / sqrt(variance + eps) gain + lift, over the channels of each pixel; y may be x.
+void ww_layernorm(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
+                  const struct ww_filter *w, float eps);
+
+// y[p] = the sum of one row of each table; `ids` [n][3][h][w] are the rows' numbers, those past the
+// end the last.
+void ww_embed(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor ids,
+              const struct ww_filter *word, const struct ww_filter *position,
+              const struct ww_filter *type);
+
+// y[i] = sum over j of softmax_j(scale q[i].k[j] + bias[i][j] + mask[i][j]) v[j].
+//
+// q [n][heads width][rows][queries], k alike with keys, v [n][heads wide][rows][keys], y
+// [n][heads wide][rows][queries]. Every row is a sequence of its own, which sees its own keys: so may
+// sequences of one length, or the windows of a picture, lie side by side and other kernels take them
+// for one. `width` and `wide` are multiples of 4, `width` at most 128.
+struct ww_attention_params {
+    int heads;
+    float scale; // 0: 1 / sqrt(width)
+    // Added to the scores, [m][keys][1 or heads][queries], sequence i taking number i modulo m; -inf
+    // and the lowest float both hide a key. A query that sees no key takes the mean of all values.
+    struct ww_tensor bias, mask;
+    struct ww_tensor lengths; // [1][1][1][n rows]: keys of each sequence, the rest is padding; none: all
+};
+#define ww_attention_params(...) (&(struct ww_attention_params){__VA_ARGS__})
+void ww_attention(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q, struct ww_tensor k,
+                  struct ww_tensor v, const struct ww_attention_params *params);
+
 // Picture to tensor [n][3][h][w]: the regions params[region + i] (x, y, width, height in px) of a
 // packed picture. R'G'B' 0..255 times gain plus lift.
 struct ww_prepare_params {
@@ -99,6 +127,8 @@ static inline struct ww_tensor ww_filter_tensor(struct ww_cmd *g, const struct w
 // Random filters for attempts.
 struct ww_filter ww_try_conv(struct ww_try *t, int k, int c_in, int c_out);
 struct ww_filter ww_try_window(struct ww_try *t, int k, int c);
+struct ww_filter ww_try_norm(struct ww_try *t, int c);
+struct ww_filter ww_try_rows(struct ww_try *t, int rows, int c);
 
 // One number of a depthwise output, as the references of depthwise and separable need it.
 float ww_depthwise_at(const float *x, struct ww_tensor shape, const float *w, int k, int stride,
@@ -106,8 +136,11 @@ float ww_depthwise_at(const float *x, struct ww_tensor shape, const float *w, in
 
 extern const struct ww_kernel ww_kernel_prepare, ww_kernel_conv2d, ww_kernel_pointwise,
     ww_kernel_depthwise, ww_kernel_separable, ww_kernel_mean, ww_kernel_upsample2,
-    ww_kernel_combine, ww_kernel_peaks, ww_kernel_keypoints;
+    ww_kernel_combine, ww_kernel_peaks, ww_kernel_keypoints, ww_kernel_layernorm, ww_kernel_embed,
+    ww_kernel_attention;
 // A list whose first word counts: uploaded as 0, compared as a number.
 struct ww_tensor ww_try_count(struct ww_try *t, int entries);
 // Random bytes.
 struct ww_tensor ww_try_bytes(struct ww_try *t, uint32_t bytes);
+// Random whole numbers in [0, below).
+struct ww_tensor ww_try_whole(struct ww_try *t, int n, int c, int h, int w, int below);
