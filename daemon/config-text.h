@@ -3,7 +3,8 @@
 #pragma once
 
 #include <glib.h>
-#include <json.h>
+#include <stdbool.h>
+#include <watchword/error.h>
 
 // Turns // and /* */ comments into blanks, in place, so that lines and columns stay what they were.
 // WW_E_CONFIG: a comment that never ends.
