@@ -5,8 +5,10 @@
 
 #include "log.h"
 
+// The promise is a first result 2 s after a camera is reachable again. The wait is the largest part of
+// that: with its jitter at most 1.25 s, which leaves the rest for connecting, a key frame and a look.
 #define BACKOFF_FIRST_US 100000
-#define BACKOFF_MAX_US   1000000 // so that a camera that is back has a first result within 2 s
+#define BACKOFF_MAX_US   1000000
 #define STABLE_US        5000000 // live for so long: the next loss starts with a short wait again
 
 // Packets that make no picture: the next key frame of a thrifty camera may be this far.

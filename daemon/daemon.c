@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <watchword/message.h>
 
+#include "daemon-config.h"
 #include "log.h"
 #include "notify.h"
 #include "status.h"
@@ -313,8 +314,23 @@ static gboolean on_watchdog(void *opaque)
 
 // -- life -----------------------------------------------------------------------------------------
 
+// Without its own element no stream can ever work, also none that a reload brings.
+static bool has_plugin(struct ww_error *err)
+{
+    GstElementFactory *factory = gst_element_factory_find("wwinfer");
+    if (!factory)
+        return ww_fail(err, WW_E_UNSUPPORTED,
+                       "GStreamer does not find watchword's own plugin, libgstwatchword.so: install it "
+                       "in %s, or name its folder in GST_PLUGIN_PATH (gst-inspect-1.0 watchword tells "
+                       "more)", PLUGIN_DIR);
+    gst_object_unref(factory);
+    return true;
+}
+
 struct daemon *daemon_create(const struct daemon_params *params, struct ww_error *err)
 {
+    if (!has_plugin(err))
+        return NULL;
     struct daemon *d = g_new0(struct daemon, 1);
     d->params = *params;
     d->config = config_ref(params->config);

@@ -15,7 +15,8 @@ struct daemon_params {
     void *opaque;
 };
 
-// Binds the socket and starts all cameras; the device is opened in the background.
+// Binds the socket and starts all cameras; the device is opened in the background. NULL: the plugin is
+// not installed, the socket is taken, or an element of GStreamer is missing.
 struct daemon *daemon_create(const struct daemon_params *params, struct ww_error *err);
 
 // Reads the configuration again and applies the difference: streams that are the same go on without a

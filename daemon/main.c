@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <watchword/models.h>
 
 #include "daemon-config.h"
 #include "daemon.h"
@@ -106,11 +107,26 @@ static int run(const struct options *options, struct config *config)
     return run.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int check(const char *path, const struct config *config, const GPtrArray *problems)
+// What a configuration asks of models. A running daemon does without a watch that cannot be.
+static void check_words(const char *path, const struct stream_config *stream, GPtrArray *problems)
 {
+    for (int i = 0; i < stream->num_watches; i++) {
+        const struct watch_config *w = &stream->watches[i];
+        struct ww_error err = {0};
+        if (!ww_model_check(w->model, w->task, (const char *const *)w->phrases,
+                            (int)g_strv_length(w->phrases), &err))
+            g_ptr_array_add(problems, g_strdup_printf("%s: streams.%s.watches[%d]: %s", path,
+                                                      stream->name, i, err.text));
+    }
+}
+
+static int check(const char *path, const struct config *config, GPtrArray *problems)
+{
+    for (int i = 0; config && i < config->num_streams; i++)
+        check_words(path, &config->streams[i], problems);
     for (guint i = 0; i < problems->len; i++)
         fprintf(stderr, "%s\n", (char *)problems->pdata[i]);
-    if (!config)
+    if (problems->len)
         return EXIT_FAILURE;
     int watches = 0;
     for (int i = 0; i < config->num_streams; i++)

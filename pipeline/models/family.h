@@ -46,6 +46,10 @@ struct ww_family {
                   const char *variant, struct ww_model_info *info, struct ww_error *err);
     void (*unload)(struct ww_device *device, void *model);
 
+    // What can be said of a task and words by the configuration alone; NULL: nothing.
+    bool (*check)(const struct ww_json *config, enum ww_task task, const char *const *phrases,
+                  int num_phrases, struct ww_error *err);
+
     // Fills phrases and targets of `words`; WW_E_TEXT, WW_E_UNSUPPORTED (the task).
     bool (*understand)(const void *model, enum ww_task task, const char *const *phrases,
                        int num_phrases, struct ww_words *words, struct ww_error *err);

@@ -54,6 +54,12 @@ struct found {
     float score, x0, y0, x1, y1; // input px
 };
 
+static void free_classes(struct nano *m)
+{
+    for (int i = 0; i < WW_CENTERNET_CLASSES; i++)
+        free(m->classes[i]);
+}
+
 static void unload(struct ww_device *device, void *opaque)
 {
     struct nano *m = opaque;
@@ -62,8 +68,7 @@ static void unload(struct ww_device *device, void *opaque)
     ww_centernet_destroy(device, &m->detector);
     ww_movenet_destroy(device, &m->pose);
     ww_weights_close(&m->weights);
-    for (int i = 0; i < WW_CENTERNET_CLASSES; i++)
-        free(m->classes[i]);
+    free_classes(m);
     free(m);
 }
 
@@ -235,6 +240,20 @@ static bool understand(const void *opaque, enum ww_task task, const char *const 
         words->num_phrases = i + 1;
     }
     return true;
+}
+
+static bool check(const struct ww_json *config, enum ww_task task, const char *const *phrases,
+                  int num_phrases, struct ww_error *err)
+{
+    struct nano m = {0};
+    struct ww_words *words = calloc(1, sizeof *words);
+    if (!words)
+        abort();
+    const bool ok = read_classes(&m, config, err) &&
+                    understand(&m, task, phrases, num_phrases, words, err);
+    free_classes(&m);
+    ww_words_free(&words);
+    return ok;
 }
 
 static float own_threshold(const void *model, enum ww_task task)
@@ -538,6 +557,7 @@ const struct ww_family ww_family_nano = {
     .name = "nano",
     .load = load,
     .unload = unload,
+    .check = check,
     .understand = understand,
     .threshold = own_threshold,
     .open = open_session,

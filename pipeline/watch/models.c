@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "models/family.h"
 #include "watch/install_paths.h" // WW_MODELS_DIR
 
 #define MAX_ROOTS        32
@@ -128,6 +129,27 @@ bool ww_model_find(const char *model, char *dir, size_t size, struct ww_error *e
     if (ok)
         memcpy(dir, found, strlen(found) + 1);
     free_roots(roots);
+    return ok;
+}
+
+bool ww_model_check(const char *model, enum ww_task task, const char *const *phrases,
+                    int num_phrases, struct ww_error *err)
+{
+    char dir[512], path[600];
+    if (!ww_model_find(model, dir, sizeof dir, err))
+        return false;
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    struct ww_json *config = ww_json_load(path, MAX_CONFIG_BYTES, NULL, err);
+    if (!config)
+        return false;
+    const char *type = ww_json_string(ww_json_get(config, "model_type"));
+    const struct ww_family *family = ww_family_find(type);
+    const bool ok =
+        family ? !family->check || family->check(config, task, phrases, num_phrases, err)
+               : ww_fail(err, WW_E_UNSUPPORTED,
+                         "%s: model_type '%.60s' is no family that this build has", path,
+                         type ? type : "");
+    ww_json_free(&config);
     return ok;
 }
 

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """Cameras in, messages out: codecs, several streams, one of them broken, both kinds of result."""
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 
-from harness import BUILD, SLOW, Camera, Daemon, free_port, run, stream
+from harness import BUILD, DAEMON, SLOW, Camera, Daemon, environment, free_port, run, stream
 
 
 def test_codecs():
@@ -109,13 +111,43 @@ def test_ear_in_c():
 def test_socket_is_one_daemons():
     with Daemon({"t": stream("test:ball")}) as first:
         first.ear.wait("status/")
-        other = subprocess.run([os.path.join(BUILD, "daemon", "watchwordd"), "--config", first.path],
+        other = subprocess.run([DAEMON, "--config", first.path],
                                stderr=subprocess.PIPE, text=True, timeout=60, check=False)
         assert other.returncode == 1 and "another process" in other.stderr, other.stderr
         assert first.ear.wait("detection/t/", 40)
 
 
+def test_without_plugin():
+    """It says what is missing instead of waiting for ever."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = os.path.join(folder, "w.json")
+        with open(config, "w", encoding="utf-8") as file:
+            json.dump({"publish": {"endpoint": f"ipc://{folder}/s"}, "streams": {}}, file)
+        env = {**environment(), "GST_PLUGIN_PATH": folder, "GST_REGISTRY": folder + "/registry"}
+        out = subprocess.run([DAEMON, "--config", config], stderr=subprocess.PIPE, text=True,
+                             timeout=120, check=False, env=env)
+        if out.returncode == 0 or "libgstwatchword.so: install it" not in out.stderr:
+            raise AssertionError(out)
+
+
+def test_check_config_words():
+    """What no model knows is found before the daemon starts, with file and place."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = os.path.join(folder, "w.json")
+        watches = [{"phrases": ["person"]}, {"name": "b", "phrases": ["persn"]},
+                   {"name": "c", "task": "caption"}, {"name": "d", "model": "nono"}]
+        with open(config, "w", encoding="utf-8") as file:
+            json.dump({"streams": {"gate": {"url": "test:ball", "watches": watches}}}, file)
+        out = subprocess.run([DAEMON, "--check-config", "--config", config], stderr=subprocess.PIPE,
+                             text=True, timeout=60, check=False)
+        lines = out.stderr.splitlines()
+        assert out.returncode == 1 and len(lines) == 3, out
+        for line, (i, says) in zip(lines, ((1, "near: person"), (2, "'caption'"), (3, "no model"))):
+            assert line.startswith(f"{config}: streams.gate.watches[{i}]: ") and says in line, line
+
+
 if __name__ == "__main__":
     run(test_codecs, test_poses_and_detections, test_camera_clock, test_broken_delays_nobody,
-        test_every_frame, test_file_ends, test_last_words, test_ear_in_c, test_socket_is_one_daemons)
+        test_every_frame, test_file_ends, test_last_words, test_ear_in_c, test_socket_is_one_daemons,
+        test_without_plugin, test_check_config_words)
     sys.exit(0)

@@ -210,6 +210,28 @@ static void test_verify_nano(const char *source)
     CHECK(strstr(report, "...\n") == NULL); // 128 KiB hold all of it
 }
 
+// Words are judged by config.json alone: this model has no weights.
+static void test_check(void)
+{
+    struct ww_error err;
+    char classes[2000] = "{\"model_type\":\"nano\",\"classes\":[\"person\"";
+    for (int i = 1; i < 80; i++)
+        snprintf(classes + strlen(classes), sizeof classes - strlen(classes), ",\"thing %d\"", i);
+    strcat(classes, "]}");
+    mkdir(path("words"), 0777);
+    put("words/config.json", classes);
+    const char *good[] = {"thing 7", " Person "}, *bad[] = {"persn"};
+    CHECK(ww_model_check(path("words"), WW_TASK_DETECT, good, 2, &err));
+    CHECK(ww_model_check(path("words"), WW_TASK_DETECT, NULL, 0, &err));
+    CHECK(!ww_model_check(path("words"), WW_TASK_DETECT, bad, 1, &err));
+    CHECK_CMP((int)err.code, ==, WW_E_TEXT);
+    CHECK_HAS(err.text, "near: person");
+    CHECK(!ww_model_check(path("words"), WW_TASK_CAPTION, NULL, 0, &err));
+    CHECK_CMP((int)err.code, ==, WW_E_UNSUPPORTED);
+    CHECK(!ww_model_check(path("no-such"), WW_TASK_DETECT, NULL, 0, &err));
+    CHECK_CMP((int)err.code, ==, WW_E_FILE);
+}
+
 int main(void)
 {
     const char *source = getenv("WATCHWORD_SOURCE");
@@ -221,6 +243,7 @@ int main(void)
     test_verify_files();
     test_verify_config();
     test_verify_nano(source);
+    test_check();
     char command[200];
     snprintf(command, sizeof(command), "rm -r %s", root);
     CHECK_CMP(system(command), ==, 0);

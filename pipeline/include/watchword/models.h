@@ -17,6 +17,12 @@ extern "C" {
 // Turns "nano", "nano:thunder" or a directory into a directory. WW_E_FILE lists where it looked.
 WW_API bool ww_model_find(const char *model, char *dir, size_t size, struct ww_error *err);
 
+// Whether the model is there, has the task and knows these words, as far as its config.json tells;
+// neither weights nor a device are opened. WW_E_FILE, WW_E_UNSUPPORTED (task, family), WW_E_TEXT (the
+// text lists the near words).
+WW_API bool ww_model_check(const char *model, enum ww_task task, const char *const *phrases,
+                           int num_phrases, struct ww_error *err);
+
 // Calls `each` for every model directory found, a name once (the first wins). `digest` is "", for
 // it takes reading all weights: ww_model_verify does that. `family` is "" if config.json is broken.
 WW_API void ww_model_list(void (*each)(void *opaque, const struct ww_model_info *info),
