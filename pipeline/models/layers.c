@@ -2,8 +2,7 @@
 
 #include <stdlib.h>
 
-// All elements of a tensor as floats, or NULL after an error. The caller frees.
-static float *read_floats(struct ww_loader *l, const struct ww_weight *w)
+float *ww_load_floats(struct ww_loader *l, const struct ww_weight *w)
 {
     size_t count = 1;
     for (int d = 0; d < w->rank; d++)
@@ -35,7 +34,7 @@ static float *need(struct ww_loader *l, const char *name, int rank, int a, int b
                                     : ww_weights_need(l->weights, name, l->err, 4, (int64_t)a,
                                                       (int64_t)b, (int64_t)c, (int64_t)d);
     l->failed |= !w;
-    return w ? read_floats(l, w) : NULL;
+    return w ? ww_load_floats(l, w) : NULL;
 }
 
 static float *need_bias(struct ww_loader *l, const char *name, int c)
@@ -88,7 +87,7 @@ void ww_load_image(struct ww_loader *l, struct ww_filter *f, int h, int w, const
     const struct ww_weight *weight =
         l->failed ? NULL
                   : ww_weights_need(l->weights, name, l->err, 3, (int64_t)h, (int64_t)w, (int64_t)1);
-    float *data = weight ? read_floats(l, weight) : NULL;
+    float *data = weight ? ww_load_floats(l, weight) : NULL;
     l->failed |= !data;
     if (data)
         ww_pack_image(l->bank, f, 1, h, w, data);

@@ -14,6 +14,9 @@ struct ww_loader {
     bool failed;
 };
 
+// All elements of a F32, F16 or BF16 tensor as floats, which the caller frees; NULL after an error.
+float *ww_load_floats(struct ww_loader *l, const struct ww_weight *w);
+
 // Weights `name` [k][k][c_in][c_out] and, unless NULL, bias [c_out]. `outputs` picks num_outputs of
 // the c_out; NULL: all.
 void ww_load_conv(struct ww_loader *l, struct ww_filter *f, int k, int c_in, int c_out,

@@ -1,0 +1,97 @@
+#include "torch.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAX_NAME 256
+
+// "NAME" of a format, into `name`.
+#define TELL(name, fmt)                                                                            \
+    do {                                                                                           \
+        va_list args;                                                                              \
+        va_start(args, fmt);                                                                       \
+        vsnprintf(name, sizeof name, fmt, args);                                                   \
+        va_end(args);                                                                              \
+    } while (0)
+
+// Tensor "NAME PART END" as floats: [rows][c], or [c] with rows 0. NULL after an error.
+static float *need(struct ww_loader *l, const char *name, const char *part, const char *end,
+                   int rows, int c)
+{
+    char full[MAX_NAME + 64];
+    snprintf(full, sizeof full, "%s%s%s", name, part, end);
+    const struct ww_weight *w =
+        l->failed ? NULL
+        : rows    ? ww_weights_need(l->weights, full, l->err, 2, (int64_t)rows, (int64_t)c)
+                  : ww_weights_need(l->weights, full, l->err, 1, (int64_t)c);
+    l->failed |= !w;
+    return w ? ww_load_floats(l, w) : NULL;
+}
+
+static void load_linears(struct ww_loader *l, struct ww_filter *f, int c_in, int c_out,
+                         const char *const *parts, int num_parts, const char *name)
+{
+    const size_t in = (size_t)c_in, each = (size_t)c_out, all = each * (size_t)num_parts;
+    float *w = NULL, *bias = NULL; // made once a tensor of that size was found
+    for (int k = 0; k < num_parts && !l->failed; k++) {
+        float *part = need(l, name, parts[k], ".weight", c_out, c_in);
+        float *lift = need(l, name, parts[k], ".bias", 0, c_out);
+        if (!w && !l->failed) {
+            w = calloc((in + 1) * all, sizeof *w);
+            if (!w)
+                abort();
+            bias = w + in * all;
+        }
+        for (size_t o = 0; !l->failed && o < each; o++) {
+            for (size_t i = 0; i < in; i++)
+                w[i * all + (size_t)k * each + o] = part[o * in + i];
+            bias[(size_t)k * each + o] = lift[o];
+        }
+        free(part);
+        free(lift);
+    }
+    if (!l->failed)
+        ww_pack_conv(l->bank, f, 1, c_in, num_parts * c_out, w, bias);
+    free(w);
+}
+
+void ww_load_linear(struct ww_loader *l, struct ww_filter *f, int c_in, int c_out, const char *fmt,
+                    ...)
+{
+    char name[MAX_NAME];
+    TELL(name, fmt);
+    load_linears(l, f, c_in, c_out, (const char *const[]){""}, 1, name);
+}
+
+void ww_load_linears(struct ww_loader *l, struct ww_filter *f, int c_in, int c_out,
+                     const char *const *parts, int num_parts, const char *fmt, ...)
+{
+    char name[MAX_NAME];
+    TELL(name, fmt);
+    load_linears(l, f, c_in, c_out, parts, num_parts, name);
+}
+
+void ww_load_norm(struct ww_loader *l, struct ww_filter *f, int c, const char *fmt, ...)
+{
+    char name[MAX_NAME], old[MAX_NAME + 64];
+    TELL(name, fmt);
+    snprintf(old, sizeof old, "%s.gamma", name);
+    const bool early = ww_weights_find(l->weights, old) != NULL;
+    float *gain = need(l, name, "", early ? ".gamma" : ".weight", 0, c);
+    float *lift = need(l, name, "", early ? ".beta" : ".bias", 0, c);
+    if (!l->failed)
+        ww_pack_norm(l->bank, f, c, gain, lift);
+    free(gain);
+    free(lift);
+}
+
+void ww_load_rows(struct ww_loader *l, struct ww_filter *f, int rows, int c, const char *fmt, ...)
+{
+    char name[MAX_NAME];
+    TELL(name, fmt);
+    float *data = need(l, name, "", ".weight", rows, c);
+    if (!l->failed)
+        ww_pack_rows(l->bank, f, rows, c, data);
+    free(data);
+}

@@ -1,0 +1,21 @@
+// torch.h: loading the layers that transformers are made of, by the names and in the order that
+// PyTorch keeps them in. Names are given as a format and what goes into it.
+
+#pragma once
+
+#include "layers.h"
+
+// y = x w' + b: NAME.weight [c_out][c_in], NAME.bias [c_out].
+void ww_load_linear(struct ww_loader *l, struct ww_filter *f, int c_in, int c_out, const char *fmt,
+                    ...) WW_PRINTF(5, 6);
+// Several such layers of the same input side by side, as one whose outputs are theirs in turn:
+// NAME followed by each of `parts`, [c_out][c_in] each.
+void ww_load_linears(struct ww_loader *l, struct ww_filter *f, int c_in, int c_out,
+                     const char *const *parts, int num_parts, const char *fmt, ...) WW_PRINTF(7, 8);
+// A layer norm's gain and lift: NAME.weight and NAME.bias [c], which early checkpoints call gamma
+// and beta.
+void ww_load_norm(struct ww_loader *l, struct ww_filter *f, int c, const char *fmt, ...)
+    WW_PRINTF(4, 5);
+// A table of rows to look up: NAME.weight [rows][c].
+void ww_load_rows(struct ww_loader *l, struct ww_filter *f, int rows, int c, const char *fmt, ...)
+    WW_PRINTF(5, 6);
