@@ -273,10 +273,17 @@ static long resident_kib(void)
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-// Ten thousand buffers, at the end of which the process is as large as after the first thousand.
+// Ten thousand buffers, at the end of which the process is as large as after the first two thousand.
+// The address sanitizer keeps freed memory for a while, but sees what nobody frees with fewer.
+#if defined(__SANITIZE_ADDRESS__)
+enum { FRAMES = 500 };
+#else
+enum { FRAMES = 10000 };
+#endif
+
 static void test_growth(void)
 {
-    enum { FRAMES = 10000, WARM = 2000 };
+    enum { WARM = FRAMES / 5 };
     gint alive = 0;
     long warm_kib = 0;
     struct rig r = rig_open(TINY "! wwoverlay", "NV12", 64, 48);
@@ -299,7 +306,7 @@ static void test_growth(void)
     long grown_kib = resident_kib() - warm_kib;
     printf("%d frames: resident memory grew by %ld KiB\n", FRAMES - WARM, grown_kib);
     CHECK(gst_harness_push_event(r.harness, gst_event_new_eos()));
-#if !defined(__SANITIZE_ADDRESS__) // which keeps freed memory for a while
+#if !defined(__SANITIZE_ADDRESS__)
     CHECK_CMP(grown_kib, <, 1024);
 #endif
     rig_close(&r);
