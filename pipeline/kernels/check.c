@@ -1,4 +1,5 @@
 #include "check.h"
+#include "check-inner.h"
 #include "filter.h"
 
 #include <math.h>
@@ -21,6 +22,7 @@ struct ww_try {
     struct ww_tensor out[2 * WW_MAX_OUTPUTS];
     struct ww_storage *out_storage[2 * WW_MAX_OUTPUTS];
     int num_out;
+    int batch; // of the replay; 0: of the first output
     bool list; // the output is a list: a count, then entries in any order
     struct ww_error error;
 };
@@ -64,6 +66,26 @@ static struct ww_storage *new_storage(struct ww_try *t, const void *data, uint64
     else
         t->storage[t->num_storages++] = s;
     return s;
+}
+
+void ww_try_batch(struct ww_try *t, int n)
+{
+    t->batch = n;
+}
+
+static int batch_of(const struct ww_try *t)
+{
+    return t->batch ? t->batch : t->num_out ? t->out[0].n : 1;
+}
+
+struct ww_device *ww_try_device(struct ww_try *t)
+{
+    return t->device;
+}
+
+struct ww_storage *ww_try_storage(struct ww_try *t, const void *data, uint64_t bytes)
+{
+    return new_storage(t, data, bytes);
 }
 
 // A tensor of its own storage; `fill` says whether it starts as random numbers or as a pattern that
@@ -238,7 +260,7 @@ static float *run(struct ww_try *t, struct ww_device *device, const struct ww_ke
     struct ww_plan *plan = start(t, device, kernel, size, err);
     float *all = NULL;
     *num = 0;
-    bool ok = plan && ww_plan_run(plan, t->num_out ? t->out[0].n : 1, err);
+    bool ok = plan && ww_plan_run(plan, batch_of(t), err);
     for (int i = 0; ok && i < t->num_out; i++) {
         const size_t floats = (size_t)t->out[i].n * t->out[i].step * 4;
         all = realloc(all, (*num + floats) * sizeof *all);
@@ -347,7 +369,7 @@ int ww_time_kernel(struct ww_device *device, const struct ww_kernel *kernel, con
     const double end = now_ms() + seconds * 1e3;
     while (num >= 0 && num < max && (num < 5 || now_ms() < end)) {
         const double begin = now_ms();
-        if (ww_plan_run(plan, t.num_out ? t.out[0].n : 1, err))
+        if (ww_plan_run(plan, batch_of(&t), err))
             times_ms[num++] = now_ms() - begin;
         else
             num = -1;

@@ -1,0 +1,105 @@
+// y[r] = sum over p <= position of softmax_p(q[r].k[p] / sqrt(head)) v[p], keys and values cached
+//
+// Compute bound with many rows (4 head flops a row, head and position), bound by reading the cache
+// with few: 8 head bytes for a position of a head.
+
+#include "tokens.h"
+#include "causal.comp.h"
+#include "causal_few.comp.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { MANY, FEW };
+
+struct push {
+    uint32_t rows, slots, group, keys;
+    float scale;
+};
+
+void ww_causal(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q,
+               const struct ww_causal_params *p)
+{
+    ww_expect(g, ww_same_shape(y, q) && q.c == p->heads * p->head && p->rows.w == q.w);
+    ww_expect(g, p->heads % p->kv_heads == 0 && p->head % 4 == 0 && p->head <= 128);
+    ww_expect(g, p->keys % 4 == 0 && p->cache.c >= p->keys + p->kv_heads * p->head);
+    const struct push push = {(uint32_t)q.w, (uint32_t)p->cache.w, (uint32_t)(p->heads / p->kv_heads),
+                              (uint32_t)p->keys / 4,
+                              1.44269504f / sqrtf((float)p->head)}; // log2 e: powers of two follow
+    const bool few = q.w <= WW_FEW_ROWS;
+    ww_launch(g, &ww_kernel_causal,
+              &(struct ww_launch_params){
+                  .out = {y},
+                  .in = {q, p->cache, p->rows},
+                  .push = &push,
+                  .push_bytes = sizeof push,
+                  .spec = (const uint32_t[]){8, 0, 1, 0, 0, 0, 8, (uint32_t)p->head / 4},
+                  .num_spec = 8,
+                  .variant = few ? FEW : MANY,
+                  .groups = {(uint32_t)p->heads, few ? (uint32_t)q.w : WW_STRIP / 8,
+                             few ? 1 : ww_div_up(q.w, WW_STRIP)},
+                  .batched = !few});
+}
+
+static void reference(const struct ww_args *a)
+{
+    const struct push *push = a->push;
+    const size_t D = a->spec[7] * 4, heads = (size_t)a->in[0].c / D, slots = push->slots;
+    const size_t wanted = push->rows <= WW_FEW_ROWS ? push->rows : (size_t)a->batch * WW_STRIP;
+    double *weight = calloc(slots, sizeof *weight);
+    if (!weight)
+        abort();
+    for (size_t r = 0; r < push->rows && r < wanted; r++)
+        for (size_t h = 0; h < heads; h++) {
+            const uint32_t *info = (const uint32_t *)a->i[2] + 4 * r;
+            const size_t room = slots - info[3];
+            const size_t count = info[1] + 1 < room ? info[1] + 1 : room;
+            const float *k = a->i[1] + 4 * (h / push->group * (D / 4) * slots + info[3]);
+            const float *v = k + 4 * (size_t)push->keys * slots;
+            double largest = -1e30, sum = 0;
+            for (size_t p = 0; p < count; p++) {
+                double s = 0;
+                for (size_t d = 0; d < D; d++)
+                    s += (double)a->i[0][4 * ((h * D + d) / 4 * push->rows + r) + d % 4] *
+                         k[4 * (d / 4 * slots + p) + d % 4];
+                weight[p] = s * (double)push->scale;
+                largest = weight[p] > largest ? weight[p] : largest;
+            }
+            for (size_t p = 0; p < count; p++)
+                sum += weight[p] = exp2(weight[p] - largest);
+            for (size_t d = 0; d < D; d++) {
+                double o = 0;
+                for (size_t p = 0; p < count; p++)
+                    o += weight[p] * v[4 * (d / 4 * slots + p) + d % 4];
+                a->o[0][4 * ((h * D + d) / 4 * push->rows + r) + d % 4] = (float)(o / sum);
+            }
+        }
+    free(weight);
+}
+
+static void attempt(struct ww_try *t, const int *size)
+{
+    const int rows = size[0], heads = size[1], kv = size[2], head = size[3], slots = size[4];
+    const struct ww_tensor y = ww_try_out(t, 1, heads * head, 1, rows);
+    ww_causal(ww_try_cmd(t), y, ww_try_in(t, 1, heads * head, 1, rows),
+              &(struct ww_causal_params){.rows = ww_try_positions(t, rows, slots),
+                                         .cache = ww_try_in(t, 1, 2 * kv * head, 1, slots),
+                                         .heads = heads, .kv_heads = kv, .head = head,
+                                         .keys = kv * head});
+}
+
+// rows, heads, heads of keys and values, width of a head, slots
+static const int sizes[][8] = {{1, 2, 1, 16, 1},     {3, 6, 2, 16, 40},    {8, 4, 4, 64, 300},
+                               {33, 6, 2, 16, 50},   {9, 2, 1, 128, 64},   {1, 9, 3, 64, 1024},
+                               {256, 9, 3, 64, 256}, {0}};
+
+const struct ww_kernel ww_kernel_causal = {
+    .name = "causal",
+    .shaders = (const struct ww_shader[]){WW_SHADER(ww_spv_causal, "many"),
+                                          WW_SHADER(ww_spv_causal_few, "few")},
+    .num_shaders = 2,
+    .reference = reference,
+    .attempt = attempt,
+    .sizes = sizes,
+    .tolerance = 4e-6f,
+};

@@ -1,0 +1,56 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "ww.glsl"
+#include "matrix.glsl"
+
+// As causal.comp for few rows, each of its own sequence: a group is a row of a head, a lane every
+// eighth position, with a maximum and a sum of its own; the eight are put together at the end.
+layout(constant_id = 7) const int D = 16;
+PUSH(uint rows; uint slots; uint group; uint keys; float scale;)
+INPUT_QUADS(0)
+INPUT_QUADS(1)
+INPUT_BITS(2)
+
+void main()
+{
+    const uint lane = gl_LocalInvocationID.x & 7, head = gl_WorkGroupID.x, r = gl_WorkGroupID.y;
+    const uvec4 info = bits2(r);
+    const uint count = min(info.y + 1, push.slots - info.w);
+    vec4 q[D], o[D];
+    UNROLL for (int d = 0; d < D; d++) {
+        q[d] = quad0((head * D + d) * push.rows + r) * push.scale;
+        o[d] = vec4(0);
+    }
+    const uint k_at = head / push.group * D * push.slots + info.w;
+    const uint v_at = k_at + push.keys * push.slots;
+    float largest = -1e30, sum = 0;
+    for (uint p = 0; p < count; p += 8) {
+        const uint at = min(p + lane, count - 1);
+        vec4 products = vec4(0);
+        UNROLL for (int d = 0; d < D; d++)
+            products += q[d] * quad1(k_at + d * push.slots + at);
+        const float s = products.x + products.y + products.z + products.w;
+        const float top = max(largest, s), shrink = exp2(largest - top);
+        const float weight = p + lane < count ? exp2(s - top) : 0;
+        largest = top;
+        sum = sum * shrink + weight;
+        UNROLL for (int d = 0; d < D; d++)
+            o[d] = o[d] * shrink + weight * quad1(v_at + d * push.slots + at);
+    }
+    float top = largest;
+    UNROLL for (int l = 0; l < 8; l++)
+        top = max(top, subgroupShuffle(largest, l));
+    const float mine = exp2(largest - top);
+    float all = 0;
+    sum *= mine;
+    UNROLL for (int l = 0; l < 8; l++)
+        all += subgroupShuffle(sum, l);
+    UNROLL for (int d = 0; d < D; d++) {
+        const vec4 part = o[d] * mine;
+        vec4 y = vec4(0);
+        UNROLL for (int l = 0; l < 8; l++)
+            y += subgroupShuffle(part, l);
+        if (lane == 0)
+            store(0, (head * D + d) * push.rows + r, y / all);
+    }
+}
