@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "models/sentence.h"
+#include "models/vocabulary.h"
 
 #include <watchword/models.h>
 
@@ -39,6 +40,31 @@ static void read_texts(struct texts *to)
         to->list[to->num] = (struct ww_token_ids){to->ids[to->num], num};
     }
     ww_json_free(&file);
+}
+
+// Texts in English letters are cut into the very same tokens.
+static void check_tokens(const char *dir, const struct texts *texts)
+{
+    struct ww_error err = {0};
+    struct ww_vocabulary *v = ww_vocabulary_load(dir, &err);
+    struct ww_json *file = ww_json_load(path_of("texts.json"), 1 << 20, NULL, &err);
+    int cut = 0, t = 0;
+    for (const struct ww_json *x = ww_json_first(ww_json_get(file, "texts")); CHECK(v) && x;
+         x = ww_json_next(x), t++) {
+        const char *text = ww_json_string(ww_json_get(x, "text"));
+        int32_t ids[256];
+        const int num = ww_vocabulary_cut(v, text, ids, 256, &err);
+        check_about("'%.40s'", text);
+        if (num < 0)
+            continue;
+        CHECK_CMP(num, ==, texts->list[t].num_ids);
+        CHECK(!memcmp(ids, texts->list[t].ids, sizeof *ids * (size_t)num));
+        cut++;
+    }
+    printf("%d of %d texts cut\n", cut, texts->num);
+    CHECK_CMP(cut, >=, 165);
+    ww_json_free(&file);
+    ww_vocabulary_destroy(&v);
 }
 
 static double worst_of(const float *got, const struct ww_weight *want, int width, int first, int num)
@@ -90,6 +116,7 @@ int main(void)
         check_skip("%s", err.text);
     static struct texts texts;
     read_texts(&texts);
+    check_tokens(dir, &texts);
     struct ww_weights *golden = ww_weights_open(path_of("embeddings.safetensors"), &err);
     const struct ww_weight *want =
         golden ? ww_weights_need(golden, "embeddings", &err, 2, (int64_t)texts.num, (int64_t)384)
