@@ -18,8 +18,12 @@ void ww_words_free(struct ww_words **pointer)
     struct ww_words *words = *pointer;
     if (!words)
         return;
-    for (int i = 0; i < words->num_phrases; i++)
+    for (int i = 0; i < words->num_phrases; i++) {
+        if (words->understood)
+            free((char *)words->understood[i].meant);
         free(words->phrases[i]);
+    }
+    free(words->understood);
     free(words->phrases);
     free(words->targets);
     free(words);

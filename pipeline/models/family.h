@@ -16,6 +16,7 @@ struct ww_words {
     int num_phrases;
     char **phrases;    // as given, or the model's classes where none were
     int *targets;      // what each is to the model: its class
+    struct ww_understanding *understood; // of each phrase; its texts are ours. NULL: nothing to say
 };
 void ww_words_free(struct ww_words **words);
 

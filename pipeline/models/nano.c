@@ -3,9 +3,9 @@
 
 #include "centernet.h"
 #include "movenet.h"
+#include "nano-words.h"
 #include "picture.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,6 @@ enum {
     MAX_CROPS = 4,    // in one batch
     PARAM_FLOOR = 0,  // in the parameter block
     PARAM_REGION = 1, // of the detector; of the crops: 0..
-    PERSON = 0,
 };
 static const float threshold_default = 0.35f; // precision 0.8 on PETS09-S2L1
 static const float duplicate_iou = 0.6f;
@@ -28,7 +27,7 @@ struct nano {
     struct ww_weights *weights;
     struct ww_centernet *detector;
     struct ww_movenet *pose;
-    char *classes[WW_CENTERNET_CLASSES];
+    struct ww_nano_words *words;
 };
 
 struct session {
@@ -54,12 +53,6 @@ struct found {
     float score, x0, y0, x1, y1; // input px
 };
 
-static void free_classes(struct nano *m)
-{
-    for (int i = 0; i < WW_CENTERNET_CLASSES; i++)
-        free(m->classes[i]);
-}
-
 static void unload(struct ww_device *device, void *opaque)
 {
     struct nano *m = opaque;
@@ -68,32 +61,8 @@ static void unload(struct ww_device *device, void *opaque)
     ww_centernet_destroy(device, &m->detector);
     ww_movenet_destroy(device, &m->pose);
     ww_weights_close(&m->weights);
-    free_classes(m);
+    ww_nano_words_destroy(&m->words);
     free(m);
-}
-
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text);
-    if (!copy)
-        abort();
-    return copy;
-}
-
-static bool read_classes(struct nano *m, const struct ww_json *config, struct ww_error *err)
-{
-    const struct ww_json *list = ww_json_need(config, "classes", WW_JSON_ARRAY, err);
-    if (!list)
-        return false;
-    int num = 0;
-    for (const struct ww_json *x = ww_json_first(list); x; x = ww_json_next(x), num++) {
-        if (num == WW_CENTERNET_CLASSES || !ww_json_string(x))
-            break;
-        m->classes[num] = copy_text(ww_json_string(x));
-    }
-    if (num != WW_CENTERNET_CLASSES || ww_json_count(list) != WW_CENTERNET_CLASSES)
-        return ww_fail(err, WW_E_FILE, "'classes' must be %d names", WW_CENTERNET_CLASSES);
-    return true;
 }
 
 // A file of the model's directory, named by a string of its configuration.
@@ -138,7 +107,8 @@ static void *load(struct ww_device *device, const char *dir, const struct ww_jso
     struct nano *m = calloc(1, sizeof *m);
     if (!m)
         abort();
-    if (!read_classes(m, config, err))
+    m->words = ww_nano_words_create(device, config, err);
+    if (!m->words)
         goto fail;
     m->weights = open_weights(dir, config, "detector", err);
     if (!m->weights)
@@ -156,102 +126,22 @@ fail:
     return NULL;
 }
 
-// Edits (insert, delete, replace a letter) between two words, in either case.
-static int distance(const char *a, const char *b)
-{
-    enum { MAX = 64 };
-    int row[MAX + 1];
-    const int na = (int)strnlen(a, MAX), nb = (int)strnlen(b, MAX);
-    for (int j = 0; j <= nb; j++)
-        row[j] = j;
-    for (int i = 1; i <= na; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= nb; j++) {
-            const int same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
-            const int replace = diagonal + !same;
-            diagonal = row[j];
-            const int insert = (row[j - 1] < row[j] ? row[j - 1] : row[j]) + 1;
-            row[j] = replace < insert ? replace : insert;
-        }
-    }
-    return row[nb];
-}
-
-static bool unknown_word(const struct nano *m, const char *word, struct ww_error *err)
-{
-    int near[3] = {-1, -1, -1};
-    for (int c = 0; c < WW_CENTERNET_CLASSES; c++) {
-        int candidate = c;
-        for (int k = 0; k < 3; k++)
-            if (near[k] < 0 || distance(word, m->classes[candidate]) < distance(word, m->classes[near[k]])) {
-                const int swap = near[k];
-                near[k] = candidate;
-                candidate = swap;
-                if (candidate < 0)
-                    break;
-            }
-    }
-    return ww_fail(err, WW_E_TEXT,
-                   "'%.100s' is none of the %d classes that nano knows; near: %s, %s, %s (all of "
-                   "them: watchword models list nano)",
-                   word, WW_CENTERNET_CLASSES, m->classes[near[0]], m->classes[near[1]],
-                   m->classes[near[2]]);
-}
-
-static int find_class(const struct nano *m, const char *word)
-{
-    while (isspace((unsigned char)*word))
-        word++;
-    size_t length = strlen(word);
-    while (length && isspace((unsigned char)word[length - 1]))
-        length--;
-    for (int c = 0; c < WW_CENTERNET_CLASSES; c++)
-        if (strlen(m->classes[c]) == length && !strncasecmp(m->classes[c], word, length))
-            return c;
-    return -1;
-}
-
 static bool understand(const void *opaque, enum ww_task task, const char *const *phrases,
                        int num_phrases, struct ww_words *words, struct ww_error *err)
 {
     const struct nano *m = opaque;
-    if (task != WW_TASK_DETECT && task != WW_TASK_POSE)
-        return ww_fail(err, WW_E_UNSUPPORTED,
-                       "nano can do the tasks detect and pose, not '%s'", ww_task_name(task));
-    if (num_phrases > 1000)
-        return ww_fail(err, WW_E_TEXT, "%d phrases; at most 1000", num_phrases);
-    const bool all = num_phrases == 0 && task == WW_TASK_DETECT;
-    const int num = all ? WW_CENTERNET_CLASSES : num_phrases ? num_phrases : 1;
-    words->phrases = calloc((size_t)num, sizeof *words->phrases);
-    words->targets = calloc((size_t)num, sizeof *words->targets);
-    if (!words->phrases || !words->targets)
-        abort();
-    for (int i = 0; i < num; i++) {
-        const char *phrase = num_phrases ? phrases[i] : m->classes[i];
-        const int c = find_class(m, phrase);
-        if (c < 0)
-            return unknown_word(m, phrase, err);
-        if (task == WW_TASK_POSE && c != PERSON)
-            return ww_fail(err, WW_E_TEXT, "nano knows the poses of persons alone, not of '%s'",
-                           phrase);
-        words->phrases[i] = copy_text(phrase);
-        words->targets[i] = c;
-        words->num_phrases = i + 1;
-    }
-    return true;
+    return ww_nano_understand(m->words, task, phrases, num_phrases, words, err);
 }
 
 static bool check(const struct ww_json *config, enum ww_task task, const char *const *phrases,
                   int num_phrases, struct ww_error *err)
 {
-    struct nano m = {0};
     struct ww_words *words = calloc(1, sizeof *words);
     if (!words)
         abort();
-    const bool ok = read_classes(&m, config, err) &&
-                    understand(&m, task, phrases, num_phrases, words, err);
-    free_classes(&m);
+    struct ww_nano_words *nano = ww_nano_words_create(NULL, config, err);
+    const bool ok = nano && ww_nano_understand(nano, task, phrases, num_phrases, words, err);
+    ww_nano_words_destroy(&nano);
     ww_words_free(&words);
     return ok;
 }

@@ -88,6 +88,22 @@ static void put_object(struct ww_json_text *t, const struct ww_object *o)
     ww_json_end(t);
 }
 
+static void put_understood(struct ww_json_text *t, const struct ww_result *r)
+{
+    ww_json_array(t, "phrases");
+    for (int i = 0; i < r->num_understood; i++) {
+        const struct ww_understanding *u = &r->understood[i];
+        ww_json_object(t, NULL);
+        ww_json_put_string(t, "phrase", u->phrase);
+        ww_json_put_string(t, "class", u->meant);
+        ww_json_put_string(t, "by", u->by);
+        ww_json_put_real(t, "likeness", (double)u->likeness, SCORE_DECIMALS);
+        ww_json_put_bool(t, "sure", u->sure);
+        ww_json_end(t);
+    }
+    ww_json_end(t);
+}
+
 size_t ww_message_write(const struct ww_message *m, char *out, size_t size)
 {
     const struct ww_result *r = m->result;
@@ -106,6 +122,8 @@ size_t ww_message_write(const struct ww_message *m, char *out, size_t size)
     ww_json_put_string(t, "digest", m->model->digest);
     ww_json_end(t);
     put_latency(t, m);
+    if (r->num_understood > 0)
+        put_understood(t, r);
     if (r->keypoint_set)
         ww_json_put_string(t, "keypoint_set", r->keypoint_set);
     ww_json_array(t, "objects");

@@ -239,9 +239,36 @@ static bool look(struct ww_watch *watch, const struct ww_frame *frame, float thr
                                        .keypoint_set = watch->findings.keypoint_set,
                                        .num_objects = watch->findings.num_objects,
                                        .objects = watch->findings.objects,
+                                       .num_understood =
+                                           watch->words->understood ? watch->words->num_phrases : 0,
+                                       .understood = watch->words->understood,
                                        .wait_ns = begin - since_ns,
                                        .infer_ns = ww_now_ns() - begin};
     return true;
+}
+
+struct preparation {
+    struct ww_watch *watch;
+    const struct ww_frame *frame;
+    struct ww_error *err;
+    bool ok;
+};
+
+static void prepare_job(struct ww_engine *engine, void *opaque)
+{
+    (void)engine;
+    struct preparation *p = opaque;
+    p->ok = look(p->watch, p->frame, 0, ww_now_ns(), p->err);
+}
+
+bool ww_watch_prepare(struct ww_watch *watch, const struct ww_frame *frame, struct ww_error *err)
+{
+    if (!ww_frame_check(frame, err))
+        return false;
+    struct ww_error ignored;
+    struct preparation p = {.watch = watch, .frame = frame, .err = err ? err : &ignored};
+    ww_engine_do(watch->engine, prepare_job, &p);
+    return p.ok;
 }
 
 void ww_watch_serve(struct ww_watch *watch)

@@ -12,6 +12,7 @@
 
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <watchword/engine.h>
 #include <watchword/frame.h>
@@ -49,6 +50,16 @@ struct ww_object {
     const struct ww_keypoint *keypoints;
 };
 
+// What a model with a closed set of classes made of a phrase.
+struct ww_understanding {
+    const char *phrase; // as given
+    const char *meant;  // the class it is taken for
+    const char *by;     // "name": it is the class's name; "word": that name is in it; "meaning": the
+                        // class nearest in meaning
+    float likeness;     // of their meanings, [-1, 1]; 1 for a name
+    bool sure;          // false: it may be something else that the model cannot see
+};
+
 struct ww_result {
     uint64_t index; // of the frame
     int64_t pts_ns; // of the frame
@@ -57,6 +68,8 @@ struct ww_result {
     const char *keypoint_set; // "coco-17", or NULL where no keypoints were asked for
     int num_objects;
     const struct ww_object *objects; // best first
+    int num_understood; // phrases given, where the model has a closed set; else 0
+    const struct ww_understanding *understood;
     int64_t wait_ns;  // from being shown to the device beginning with it
     int64_t infer_ns; // from there to this result
 };
@@ -92,6 +105,12 @@ WW_API struct ww_watch *ww_watch_create(struct ww_engine *engine,
 // Waits for a running inference, releases an offered frame; no callback comes after it returned.
 // Not to be called from the callback.
 WW_API void ww_watch_destroy(struct ww_watch **watch);
+
+// Makes ready for frames of this shape: compiles, records, and looks at this one frame, of which
+// nothing is reported or counted, so that the first that counts is as quick as the rest. Blocks for all
+// of that. On the thread that looks or offers; needs no call, for looking makes ready as well.
+WW_API bool ww_watch_prepare(struct ww_watch *watch, const struct ww_frame *frame,
+                             struct ww_error *err);
 
 // Shows one frame, borrowed for the call, and blocks for one inference. The result belongs to the
 // watch and is good until its next look. NULL and `err`: WW_E_FRAME, WW_E_MEMORY, WW_E_DEVICE,

@@ -1,0 +1,78 @@
+#include "lexicon.h"
+#include "vocabulary.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { MAX_TOKENS = 256 };
+
+struct ww_lexicon {
+    struct ww_sentences *sentences;
+    struct ww_vocabulary *vocabulary;
+    int num_names;
+    float *vectors; // [num_names][width]
+};
+
+static bool embed_names(struct ww_lexicon *l, const char *const *names, struct ww_error *err)
+{
+    const size_t num = (size_t)l->num_names;
+    int32_t(*ids)[MAX_TOKENS] = calloc(num, sizeof *ids);
+    struct ww_token_ids *texts = calloc(num, sizeof *texts);
+    l->vectors = calloc(num * (size_t)ww_sentences_width(l->sentences), sizeof *l->vectors);
+    if (!ids || !texts || !l->vectors)
+        abort();
+    bool ok = true;
+    for (size_t i = 0; ok && i < num; i++) {
+        texts[i] = (struct ww_token_ids){
+            ids[i], ww_vocabulary_cut(l->vocabulary, names[i], ids[i], MAX_TOKENS, err)};
+        ok = texts[i].num_ids >= 0;
+    }
+    ok = ok && ww_sentences_embed(l->sentences, texts, l->num_names, l->vectors, err);
+    free(ids);
+    free(texts);
+    return ok;
+}
+
+struct ww_lexicon *ww_lexicon_load(struct ww_device *device, const char *dir,
+                                   const char *const *names, int num_names, struct ww_error *err)
+{
+    struct ww_lexicon *l = calloc(1, sizeof *l);
+    if (!l)
+        abort();
+    l->num_names = num_names;
+    l->vocabulary = ww_vocabulary_load(dir, err);
+    l->sentences = l->vocabulary ? ww_sentences_load(device, dir, err) : NULL;
+    if (!l->sentences || !embed_names(l, names, err))
+        ww_lexicon_destroy(&l);
+    return l;
+}
+
+void ww_lexicon_destroy(struct ww_lexicon **pointer)
+{
+    struct ww_lexicon *l = *pointer;
+    if (!l)
+        return;
+    ww_sentences_destroy(&l->sentences);
+    ww_vocabulary_destroy(&l->vocabulary);
+    free(l->vectors);
+    free(l);
+    *pointer = NULL;
+}
+
+bool ww_lexicon_likeness(struct ww_lexicon *l, const char *phrase, float *likeness,
+                         struct ww_error *err)
+{
+    int32_t ids[MAX_TOKENS];
+    float vector[WW_SENTENCE_MAX_WIDTH];
+    const int num = ww_vocabulary_cut(l->vocabulary, phrase, ids, MAX_TOKENS, err);
+    if (num < 0 || !ww_sentences_embed(l->sentences, &(struct ww_token_ids){ids, num}, 1, vector, err))
+        return false;
+    const int width = ww_sentences_width(l->sentences);
+    for (int i = 0; i < l->num_names; i++) {
+        double sum = 0;
+        for (int c = 0; c < width; c++)
+            sum += (double)l->vectors[i * width + c] * vector[c];
+        likeness[i] = (float)fmin(fmax(sum, -1), 1); // of rounded vectors
+    }
+    return true;
+}
