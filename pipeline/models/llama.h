@@ -1,0 +1,60 @@
+// llama.h: a decoder of LLaMA's architecture, and stretches of text going through it.
+//
+// A session has room for several sequences of tokens, each with its keys and values on the device. A
+// run takes either a stretch of one sequence or one token each of several: so a sequence may join
+// while others are being continued. Nothing is allocated by a run. All calls come on the engine's
+// thread.
+
+#pragma once
+
+#include "kernels/tokens.h"
+
+struct ww_llama_shape {
+    int vocabulary, hidden, layers, heads, kv_heads, head, inner; // head: its width
+    int context;                                                  // positions it was trained on
+    float eps;
+    double theta, stretch; // positions are divided by `stretch`
+    bool tied;             // the head's weights are the embedding's
+};
+
+struct ww_llama;
+struct ww_llama_session;
+
+// `path`: a directory with config.json and weights, or a GGUF file. WW_E_FILE names file and field.
+struct ww_llama *ww_llama_load(struct ww_device *device, const char *path, struct ww_error *err);
+void ww_llama_unload(struct ww_device *device, struct ww_llama **model);
+const struct ww_llama_shape *ww_llama_shape(const struct ww_llama *model);
+
+struct ww_llama_params {
+    int sequences;  // 1 to 8; 0: 1
+    int context;    // positions of each; 0: what the model was trained on, at most 4096
+    int stretch;    // most rows of one run; 0: 256
+    bool given;     // rows may bring embeddings instead of tokens
+    bool keep_stages;
+};
+#define ww_llama_params(...) (&(struct ww_llama_params){__VA_ARGS__})
+
+// Borrows the model.
+struct ww_llama_session *ww_llama_open(struct ww_device *device, const struct ww_llama *model,
+                                       const struct ww_llama_params *params, struct ww_error *err);
+void ww_llama_close(struct ww_device *device, struct ww_llama_session **session);
+
+struct ww_llama_row {
+    uint32_t token;
+    const float *given; // `hidden` numbers in its place; NULL: none
+    int sequence, position;
+    bool picked;        // logits and hidden state are wanted; at most `sequences` of a run
+};
+
+// Runs rows: any number of one sequence at rising positions, at most `stretch`, or one each of several.
+// Everything before a row's position must have been run. WW_E_TEXT: past the context, or no such token.
+bool ww_llama_run(struct ww_llama_session *session, const struct ww_llama_row *rows, int num_rows,
+                  struct ww_error *err);
+// Of the last run's picked row `i`: [vocabulary], and [hidden] after the final norm.
+void ww_llama_logits(struct ww_llama_session *session, int i, float *out);
+void ww_llama_hidden(struct ww_llama_session *session, int i, float *out);
+
+// The plan of long stretches, for stages: "layer.2.q_rope"; queries and keys have the pairs that turn
+// together side by side.
+struct ww_plan *ww_llama_plan(struct ww_llama_session *session);
+int ww_llama_context(const struct ww_llama_session *session);
