@@ -14,6 +14,9 @@
 // Packets that make no picture: the next key frame of a thrifty camera may be this far.
 #define NO_PICTURE_US 10000000
 
+// Shaders are compiled and plans recorded for a new size of picture: no camera's fault.
+#define PREPARE_US 60000000
+
 // A slow camera's pictures are missed only when several in a row are.
 #define STALLED_INTERVALS 4
 #define LOST_INTERVALS    8
@@ -332,8 +335,10 @@ static void watch_over(struct camera *c, gint64 now)
     }
     if (c->config->kind == SOURCE_FILE || c->config->kind == SOURCE_TEST || held_up)
         return;
+    if (stats.caps_us && now - stats.caps_us < PREPARE_US)
+        return;
     const gint64 timeout = (gint64)c->config->timeout_ms * 1000;
-    const gint64 silent = now - MAX(MAX(frame_us, left_us), c->attempt_us);
+    const gint64 silent = now - MAX(MAX(frame_us, left_us), MAX(c->attempt_us, stats.ready_us));
     const gint64 packet_age = stats.packet_us ? now - stats.packet_us : G_MAXINT64;
     const gint64 limit = frame_us                ? MAX(timeout, MIN(LOST_INTERVALS * interval, LOST_MAX_US))
                          : packet_age < timeout ? MAX(timeout, NO_PICTURE_US)

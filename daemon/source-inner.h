@@ -20,6 +20,11 @@ struct source {
     struct source_stats stats;
     GstElement *jitter; // RTP: counts what was lost; NULL until there is one
     bool has_video, has_pad; // RTSP: announced; sending
+
+    // The streaming thread's: pictures that come in a burst, after something held them up.
+    bool hasty;
+    gint64 last_us;
+    GstClockTime last_pts;
 };
 
 // Makes an element inside the bin; WW_E_UNSUPPORTED names the one that is missing.

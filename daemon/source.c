@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define HELD_UP_US 150000 // longer than caps take to go through when nothing has to be made ready
+
 GstElement *source_add(struct source *s, const char *factory, struct ww_error *err)
 {
     GstElement *element = gst_element_factory_make(factory, NULL);
@@ -140,6 +142,11 @@ static bool is_live(const struct source *s)
 // A live source may end or start over; for the watches behind it, the stream goes on.
 static GstPadProbeReturn on_event(struct source *s, GstEvent *event)
 {
+    if (GST_EVENT_TYPE(event) == GST_EVENT_CAPS) {
+        g_mutex_lock(&s->mutex);
+        s->stats.caps_us = g_get_monotonic_time();
+        g_mutex_unlock(&s->mutex);
+    }
     GstEvent *begun;
     switch (GST_EVENT_TYPE(event)) {
     case GST_EVENT_STREAM_START:
@@ -162,13 +169,40 @@ static GstPadProbeReturn on_event(struct source *s, GstEvent *event)
     }
 }
 
+// Watches are made ready while the caps go through them. What was sent meanwhile comes in a burst, and
+// is not what the camera sees now: a live stream begins with the first picture that comes at its pace.
+static bool is_late(struct source *s, GstBuffer *picture)
+{
+    const struct stream_config *config = s->params.config;
+    const gint64 now = g_get_monotonic_time();
+    const GstClockTime pts = GST_BUFFER_PTS(picture);
+    g_mutex_lock(&s->mutex);
+    const gint64 held_us = s->stats.caps_us ? now - s->stats.caps_us : 0;
+    if (s->stats.caps_us)
+        s->stats.ready_us = now;
+    s->stats.caps_us = 0;
+    g_mutex_unlock(&s->mutex);
+    if (config->every_frame || config->kind == SOURCE_FILE || config->kind == SOURCE_TEST)
+        return false;
+    if (held_us > HELD_UP_US) {
+        s->hasty = true;
+    } else if (s->hasty) {
+        const bool known = GST_CLOCK_TIME_IS_VALID(pts) && GST_CLOCK_TIME_IS_VALID(s->last_pts);
+        s->hasty = known && pts > s->last_pts &&
+                   (GstClockTime)(now - s->last_us) * 1000 < (pts - s->last_pts) / 2;
+    }
+    s->last_us = now;
+    s->last_pts = pts;
+    return s->hasty;
+}
+
 static GstPadProbeReturn on_out(GstPad *pad, GstPadProbeInfo *info, void *opaque)
 {
     (void)pad;
     struct source *s = opaque;
     if (info->type & (GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH))
         return on_event(s, GST_PAD_PROBE_INFO_EVENT(info));
-    if (g_atomic_int_get(&s->dead))
+    if (g_atomic_int_get(&s->dead) || is_late(s, GST_PAD_PROBE_INFO_BUFFER(info)))
         return GST_PAD_PROBE_DROP;
     s->params.on_frame(s->params.opaque);
     return GST_PAD_PROBE_OK;

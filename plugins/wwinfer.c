@@ -2,9 +2,9 @@
 // around them.
 //
 // Three threads meet here. The streaming thread brings buffers and owns the count of frames. The
-// engine's thread brings results in latest mode (on_result). The application sets and reads
+// engine's thread brings results in latest mode (ww_infer_on_result). The application sets and reads
 // properties. `watch_lock` keeps the watch alive while the application uses it, `lock` guards what
-// results touch; on_result takes only the second, for stop() waits for it with the first.
+// results touch; ww_infer_on_result takes only the second, for stop() waits for it with the first.
 
 #include <string.h>
 #include <watchword/watch.h>
@@ -12,48 +12,13 @@
 #include "frame.h"
 #include "message.h"
 #include "meta.h"
-#include "pace.h"
-#include "phrases.h"
-#include "settings.h"
 #include "trouble.h"
-#include "wwinfer.h"
+#include "wwinfer-inner.h"
 
 GST_DEBUG_CATEGORY_STATIC(wwinfer_debug);
 #define GST_CAT_DEFAULT wwinfer_debug
 
 #define QOS_EVERY_US 1000000
-
-struct _WwInfer {
-    GstBaseTransform parent;
-
-    struct ww_settings settings; // under the object lock
-    GMutex watch_lock;           // `watch` comes and goes only with this and `lock`
-    GMutex lock;
-
-    // From start() to stop(), constant in between.
-    struct ww_engine *engine; // read by the application with `lock`
-    struct ww_watch *watch;
-    struct ww_model_info model;
-    enum ww_task task;
-    enum ww_mode mode;
-
-    // The streaming thread's.
-    GstVideoInfo info;
-    guint64 next_index;
-    struct ww_pace pace;
-    guint64 dropped_told; // in the last QoS message
-    gint64 qos_told_us;   // and when that was
-
-    // Under `lock`.
-    struct ww_moments *moments;
-    guint64 first_index;  // results of earlier frames are thrown away: a flush came between
-    GstBuffer *pending;   // no pixels, only the metadata for the next buffer
-    guint64 skipped_rate; // frames
-    guint64 unmapped;     // frames that failed before the library saw them
-    struct ww_latency latency;
-
-    gint64 warned_us; // when trouble was last told, see ww_trouble_warn
-};
 
 G_DEFINE_TYPE(WwInfer, ww_infer, GST_TYPE_BASE_TRANSFORM)
 
@@ -63,8 +28,7 @@ static void complain(WwInfer *self, const struct ww_error *err)
     ww_trouble_warn(GST_ELEMENT(self), &self->warned_us, err);
 }
 
-// With the watch alive: its streaming or callback thread, or watch_lock held.
-static struct ww_tally tally(WwInfer *self)
+struct ww_tally ww_infer_tally(WwInfer *self)
 {
     struct ww_watch_stats stats;
     ww_watch_stats(self->watch, &stats);
@@ -83,15 +47,15 @@ static struct ww_tally tally(WwInfer *self)
 static void post_result(WwInfer *self, const struct ww_result *result,
                         const struct ww_moment *moment)
 {
-    struct ww_tally t = tally(self);
+    struct ww_tally t = ww_infer_tally(self);
     GstStructure *s = ww_message_new(result, moment, self->task, &self->model, &t);
     gst_element_post_message(GST_ELEMENT(self), gst_message_new_element(GST_OBJECT(self), s));
 }
 
 // Results and metadata.
 
-// A result in latest mode: its metadata waits for the next buffer, its message goes at once.
-static void on_result(void *opaque, const struct ww_result *result, const struct ww_error *err)
+// Its metadata waits for the next buffer, its message goes at once.
+void ww_infer_on_result(void *opaque, const struct ww_result *result, const struct ww_error *err)
 {
     WwInfer *self = opaque;
     if (!result) {
@@ -205,7 +169,7 @@ static void offer(WwInfer *self, GstBuffer *buffer, const struct ww_moment *mome
 // is the one that the element is at; NULL at the end of the stream.
 static void tell_qos(WwInfer *self, GstBuffer *buffer)
 {
-    struct ww_tally t = tally(self);
+    struct ww_tally t = ww_infer_tally(self);
     guint64 dropped = t.replaced + t.failed;
     gint64 now = g_get_monotonic_time();
     if (dropped == self->dropped_told || (buffer && now - self->qos_told_us < QOS_EVERY_US))
@@ -269,14 +233,36 @@ static GstFlowReturn prepare_output_buffer(GstBaseTransform *base, GstBuffer *in
     return GST_FLOW_OK;
 }
 
+// A live stream begins when the engine is ready for it, or the frames of the first second would be
+// looked at late or not at all. What goes wrong here goes wrong with the first frame, and is told then.
+static void prepare(WwInfer *self)
+{
+    GstVideoFrame video;
+    if (gst_video_info_is_equal(&self->info, &self->prepared))
+        return;
+    GstBuffer *black = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&self->info), NULL);
+    gst_buffer_memset(black, 0, 0, GST_VIDEO_INFO_SIZE(&self->info));
+    if (gst_video_frame_map(&video, &self->info, black, GST_MAP_READ)) {
+        const struct ww_frame frame = ww_frame_of(&video);
+        if (ww_watch_prepare(self->watch, &frame, NULL))
+            self->prepared = self->info;
+        gst_video_frame_unmap(&video);
+    }
+    gst_buffer_unref(black);
+}
+
 static gboolean set_caps(GstBaseTransform *base, GstCaps *caps, GstCaps *out)
 {
     (void)out;
-    return gst_video_info_from_caps(&WW_INFER(base)->info, caps);
+    WwInfer *self = WW_INFER(base);
+    if (!gst_video_info_from_caps(&self->info, caps))
+        return FALSE;
+    if (self->mode == WW_MODE_LATEST)
+        prepare(self);
+    return TRUE;
 }
 
-// Nothing of what was seen up to here reaches what comes now.
-static void forget(WwInfer *self, guint64 first_index)
+void ww_infer_forget(WwInfer *self, guint64 first_index)
 {
     g_mutex_lock(&self->lock);
     GstBuffer *metadata = self->pending;
@@ -294,11 +280,11 @@ static gboolean sink_event(GstBaseTransform *base, GstEvent *event)
     switch (GST_EVENT_TYPE(event)) {
     case GST_EVENT_STREAM_START: // drained first, or two frames could have one index
         ww_watch_drain(self->watch);
-        forget(self, 0);
+        ww_infer_forget(self, 0);
         self->next_index = 0;
         break;
     case GST_EVENT_FLUSH_STOP:
-        forget(self, self->next_index);
+        ww_infer_forget(self, self->next_index);
         break;
     case GST_EVENT_EOS:
         ww_watch_drain(self->watch);
@@ -347,225 +333,6 @@ static gboolean propose_allocation(GstBaseTransform *base, GstQuery *decide, Gst
     return TRUE;
 }
 
-// Start, stop and other words.
-
-// Copies the settings, so that nothing of the application waits while a model is loaded.
-static struct ww_settings settings_now(WwInfer *self)
-{
-    GST_OBJECT_LOCK(self);
-    struct ww_settings now = self->settings;
-    now.model = g_strdup(now.model);
-    now.phrases = g_strdup(now.phrases);
-    now.instruction = g_strdup(now.instruction);
-    now.device = g_strdup(now.device);
-    GST_OBJECT_UNLOCK(self);
-    return now;
-}
-
-static struct ww_watch *create_watch(WwInfer *self, const struct ww_settings *now,
-                                     struct ww_error *err)
-{
-    if (*now->instruction) { // no family that follows one is there yet
-        ww_fail(err, WW_E_UNSUPPORTED, "model '%s' takes no instruction; use phrases", now->model);
-        return NULL;
-    }
-    char **phrases = ww_phrases_parse(now->phrases, err);
-    if (!phrases)
-        return NULL;
-    struct ww_watch *watch = ww_watch_create(
-        self->engine,
-        ww_watch_params(.model = now->model, .task = (enum ww_task)now->task,
-                        .phrases = (const char *const *)phrases,
-                        .num_phrases = (int)g_strv_length(phrases), .threshold = now->threshold,
-                        .input_size = now->input_size, .input_width = now->input_width,
-                        .input_height = now->input_height, .on_result = on_result, .opaque = self),
-        err);
-    g_strfreev(phrases);
-    return watch;
-}
-
-// With watch_lock: gives the watch other words, or leaves it as it is.
-static bool apply_phrases(WwInfer *self, const char *text, struct ww_error *err)
-{
-    char **phrases = ww_phrases_parse(text, err);
-    if (!phrases)
-        return false;
-    guint32 revision = ww_watch_set_phrases(self->watch, (const char *const *)phrases,
-                                            (int)g_strv_length(phrases), err);
-    g_strfreev(phrases);
-    return revision != 0;
-}
-
-// What was set while the watch was being made, for which set_property had no watch yet.
-static void catch_up(WwInfer *self, const struct ww_settings *then)
-{
-    struct ww_settings now = settings_now(self);
-    struct ww_error err;
-    if (now.threshold != then->threshold)
-        ww_watch_set_threshold(self->watch, now.threshold);
-    if (strcmp(now.phrases, then->phrases) != 0 && !apply_phrases(self, now.phrases, &err)) {
-        ww_trouble_post(GST_ELEMENT(self), GST_MESSAGE_WARNING, &err);
-        GST_OBJECT_LOCK(self);
-        g_free(self->settings.phrases);
-        self->settings.phrases = g_strdup(then->phrases);
-        GST_OBJECT_UNLOCK(self);
-    }
-    ww_settings_finish(&now);
-}
-
-static void set_engine(WwInfer *self, struct ww_engine *engine)
-{
-    g_mutex_lock(&self->lock);
-    self->engine = engine;
-    g_mutex_unlock(&self->lock);
-}
-
-static void close_engine(WwInfer *self)
-{
-    struct ww_engine *engine = self->engine;
-    set_engine(self, NULL);
-    ww_engine_close(&engine);
-}
-
-static gboolean start(GstBaseTransform *base)
-{
-    WwInfer *self = WW_INFER(base);
-    struct ww_settings now = settings_now(self);
-    struct ww_error err;
-    struct ww_watch *watch = NULL;
-    self->task = (enum ww_task)now.task;
-    self->mode = now.mode;
-    self->next_index = self->first_index = 0;
-    self->dropped_told = self->skipped_rate = self->unmapped = 0;
-    self->qos_told_us = self->warned_us = 0;
-    self->latency = (struct ww_latency){0};
-    self->pace = (struct ww_pace){0};
-
-    set_engine(self, ww_engine_open(ww_engine_params(.device = now.device), &err));
-    if (self->engine)
-        watch = create_watch(self, &now, &err);
-    if (!watch) {
-        ww_trouble_post(GST_ELEMENT(self), GST_MESSAGE_ERROR, &err);
-        close_engine(self);
-        ww_settings_finish(&now);
-        return FALSE;
-    }
-    self->moments = g_new0(struct ww_moments, 1);
-    ww_watch_model(watch, &self->model);
-
-    g_mutex_lock(&self->watch_lock);
-    self->watch = watch;
-    catch_up(self, &now);
-    g_mutex_unlock(&self->watch_lock);
-    ww_settings_finish(&now);
-    return TRUE;
-}
-
-static gboolean stop(GstBaseTransform *base)
-{
-    WwInfer *self = WW_INFER(base);
-    g_mutex_lock(&self->watch_lock);
-    struct ww_watch *watch = self->watch; // a last on_result still reads self->watch
-    ww_watch_destroy(&watch);
-    self->watch = NULL;
-    g_mutex_unlock(&self->watch_lock);
-    close_engine(self);
-    forget(self, 0);
-    g_clear_pointer(&self->moments, g_free);
-    return TRUE;
-}
-
-static void set_phrases(WwInfer *self, const GValue *value)
-{
-    const char *text = g_value_get_string(value);
-    struct ww_error err;
-    g_mutex_lock(&self->watch_lock);
-    bool accepted = !self->watch || apply_phrases(self, text, &err);
-    if (accepted) {
-        GST_OBJECT_LOCK(self);
-        ww_settings_set(&self->settings, WW_PROP_PHRASES, value);
-        GST_OBJECT_UNLOCK(self);
-    }
-    g_mutex_unlock(&self->watch_lock);
-    if (!accepted)
-        ww_trouble_post(GST_ELEMENT(self), GST_MESSAGE_WARNING, &err);
-}
-
-static void set_threshold(WwInfer *self, const GValue *value)
-{
-    g_mutex_lock(&self->watch_lock);
-    GST_OBJECT_LOCK(self);
-    ww_settings_set(&self->settings, WW_PROP_THRESHOLD, value);
-    GST_OBJECT_UNLOCK(self);
-    if (self->watch)
-        ww_watch_set_threshold(self->watch, g_value_get_float(value));
-    g_mutex_unlock(&self->watch_lock);
-}
-
-static void set_property(GObject *object, guint id, const GValue *value, GParamSpec *spec)
-{
-    WwInfer *self = WW_INFER(object);
-    if (id == WW_PROP_PHRASES) {
-        set_phrases(self, value);
-    } else if (id == WW_PROP_THRESHOLD) {
-        set_threshold(self, value);
-    } else if (id < WW_PROP_REVISION) {
-        GST_OBJECT_LOCK(self);
-        ww_settings_set(&self->settings, (enum ww_property)id, value);
-        GST_OBJECT_UNLOCK(self);
-    } else {
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
-    }
-}
-
-static void get_stats(WwInfer *self, GValue *value)
-{
-    struct ww_tally t = {0};
-    g_mutex_lock(&self->watch_lock);
-    if (self->watch)
-        t = tally(self);
-    g_mutex_unlock(&self->watch_lock);
-    GstStructure *stats = gst_structure_new_empty("watchword-stats");
-    ww_tally_set(stats, &t);
-    g_value_take_boxed(value, stats);
-}
-
-static void get_activity(WwInfer *self, GValue *value)
-{
-    char text[200] = "stopped";
-    g_mutex_lock(&self->lock);
-    if (self->engine)
-        ww_engine_activity(self->engine, text, sizeof(text));
-    g_mutex_unlock(&self->lock);
-    g_value_set_string(value, text);
-}
-
-static void get_property(GObject *object, guint id, GValue *value, GParamSpec *spec)
-{
-    WwInfer *self = WW_INFER(object);
-    switch ((enum ww_property)id) {
-    case WW_PROP_REVISION:
-        g_mutex_lock(&self->watch_lock);
-        g_value_set_uint(value, self->watch ? ww_watch_revision(self->watch) : 0);
-        g_mutex_unlock(&self->watch_lock);
-        break;
-    case WW_PROP_STATS:
-        get_stats(self, value);
-        break;
-    case WW_PROP_ACTIVITY:
-        get_activity(self, value);
-        break;
-    default:
-        if (id > WW_PROP_ACTIVITY) {
-            G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
-            break;
-        }
-        GST_OBJECT_LOCK(self);
-        ww_settings_get(&self->settings, (enum ww_property)id, value);
-        GST_OBJECT_UNLOCK(self);
-    }
-}
-
 static void finalize(GObject *object)
 {
     WwInfer *self = WW_INFER(object);
@@ -589,14 +356,14 @@ static void ww_infer_class_init(WwInferClass *class)
     GstBaseTransformClass *base_class = GST_BASE_TRANSFORM_CLASS(class);
     GST_DEBUG_CATEGORY_INIT(wwinfer_debug, "wwinfer", 0, "looks at pictures");
 
-    object_class->set_property = set_property;
-    object_class->get_property = get_property;
+    object_class->set_property = ww_infer_set_property;
+    object_class->get_property = ww_infer_get_property;
     object_class->finalize = finalize;
     ww_settings_describe(GST_ELEMENT_CLASS(class));
     ww_settings_install(object_class);
 
-    base_class->start = start;
-    base_class->stop = stop;
+    base_class->start = ww_infer_start;
+    base_class->stop = ww_infer_stop;
     base_class->set_caps = set_caps;
     base_class->sink_event = sink_event;
     base_class->query = query;
