@@ -1,0 +1,130 @@
+// Two threads generate at once and say, token for token, what each says alone; a seed says the same
+// thing twice; what is cut is never drawn; a full model and a prompt that does not fit are refused.
+
+#include "check.h"
+#include "watch/sample.h"
+#include "weights/weights.h"
+
+#include <pthread.h>
+
+struct told {
+    struct ww_language *language;
+    struct ww_generate_params params;
+    uint32_t tokens[64];
+    int num;
+    bool ok;
+};
+
+static bool hear(void *opaque, uint32_t token)
+{
+    struct told *t = opaque;
+    t->tokens[t->num++] = token;
+    return t->num < 64;
+}
+
+static void *tell(void *opaque)
+{
+    struct told *t = opaque;
+    struct ww_error err = {0};
+    struct ww_generated done;
+    t->num = 0;
+    t->params.each = hear;
+    t->params.opaque = t;
+    t->ok = ww_language_generate(t->language, &t->params, &done, &err) && done.tokens == t->num;
+    if (!t->ok)
+        printf("%s\n", err.text);
+    return NULL;
+}
+
+static int read_ids(const struct ww_weight *w, uint32_t *out)
+{
+    for (int i = 0; i < (int)w->dim[0]; i++) {
+        int64_t x;
+        memcpy(&x, (const char *)w->data + 8 * i, sizeof x);
+        out[i] = (uint32_t)x;
+    }
+    return (int)w->dim[0];
+}
+
+static void check_language(struct ww_language *l, const uint32_t *prompt, int num, const uint32_t *want)
+{
+    struct told a = {.language = l,
+                     .params = {.prompt = prompt, .num_prompt = num, .max_tokens = 32}}, b = a;
+    pthread_t thread;
+    CHECK(!pthread_create(&thread, NULL, tell, &b));
+    tell(&a);
+    pthread_join(thread, NULL);
+    CHECK(a.ok && b.ok && a.num == 32 && b.num == 32);
+    CHECK(!memcmp(a.tokens, want, 32 * sizeof *want));
+    CHECK(!memcmp(b.tokens, want, 32 * sizeof *want));
+
+    a.params.temperature = b.params.temperature = 1.5f;
+    a.params.seed = b.params.seed = 7;
+    tell(&a);
+    tell(&b);
+    CHECK(a.ok && !memcmp(a.tokens, b.tokens, 32 * sizeof *want));
+    CHECK(memcmp(a.tokens, want, 32 * sizeof *want));
+
+    struct ww_error err = {0};
+    struct ww_generated done;
+    a.params.temperature = 0;
+    a.params.ends = want + 3; // where a word repeats, its first place counts
+    a.params.num_ends = 1;
+    a.num = 0;
+    CHECK(ww_language_generate(l, &a.params, &done, &err) && done.ended && done.tokens <= 3);
+    a.params.prompt = (const uint32_t[]){1u << 30};
+    a.params.num_prompt = 1;
+    CHECK(!ww_language_generate(l, &a.params, &done, &err) && err.code == WW_E_TEXT);
+    a.params.num_prompt = 1000;
+    CHECK(!ww_language_generate(l, &a.params, &done, &err) && err.code == WW_E_TEXT);
+}
+
+static void check_sample(void)
+{
+    const float given[5] = {2, 1, 1.5f, -1, 1.9f};
+    int drawn[5] = {0};
+    uint64_t state = 1;
+    for (int i = 0; i < 1000; i++) {
+        float logits[5], scratch[5];
+        memcpy(logits, given, sizeof given);
+        drawn[ww_sample(ww_generate_params(.temperature = 1, .top_k = 3), logits, scratch, 5, &state)]++;
+    }
+    CHECK(drawn[0] > drawn[4] && drawn[4] > drawn[2] && drawn[2] > 150 && !drawn[1] && !drawn[3]);
+    memset(drawn, 0, sizeof drawn);
+    for (int i = 0; i < 1000; i++) {
+        float logits[5], scratch[5];
+        memcpy(logits, given, sizeof given);
+        // Shares are .31 .11 .19 .02 .28: two do not reach .7, three do; min-p takes the third.
+        drawn[ww_sample(ww_generate_params(.temperature = 1, .top_p = 0.7f, .min_p = i % 2 ? 0.7f : 0),
+                        logits, scratch, 5, &state)]++;
+    }
+    CHECK(drawn[2] > 60 && drawn[2] < 200 && !drawn[1] && !drawn[3]);
+}
+
+int main(void)
+{
+    char path[4096];
+    struct ww_error err = {0};
+    uint32_t prompt[64], want[64];
+    const char *source = getenv("WATCHWORD_SOURCE");
+    if (!source)
+        check_skip("WATCHWORD_SOURCE names no source tree");
+    check_sample();
+    snprintf(path, sizeof path, "%s/tests/models/llama/gqa/stages.safetensors", source);
+    struct ww_weights *golden = ww_weights_open(path, &err);
+    struct ww_engine *engine = ww_engine_open(ww_engine_params(0), &err);
+    snprintf(path, sizeof path, "%s/tests/models/llama/gqa/model", source);
+    struct ww_language *l =
+        engine ? ww_language_open(engine, ww_language_params(.model = path, .sequences = 2), &err) : NULL;
+    if (CHECK(golden && l)) {
+        const int num = read_ids(ww_weights_find(golden, "prompt.ids"), prompt);
+        read_ids(ww_weights_find(golden, "greedy.ids"), want);
+        check_language(l, prompt, num, want);
+    } else {
+        printf("%s\n", err.text);
+    }
+    ww_language_close(&l);
+    ww_engine_close(&engine);
+    ww_weights_close(&golden);
+    return check_done();
+}
