@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MAX_BYTES = 16 << 20, MAX_WORD = 100 };
 
@@ -34,19 +35,20 @@ static int32_t find(const struct ww_vocabulary *v, const char *text)
 
 static bool read_file(struct ww_vocabulary *v, const char *path, struct ww_error *err)
 {
+    struct stat st;
     FILE *file = fopen(path, "rbe");
     if (!file)
         return ww_fail(err, WW_E_FILE, "%s: cannot be opened", path);
-    v->text = malloc(MAX_BYTES + 1);
+    const bool sane =
+        !fstat(fileno(file), &st) && S_ISREG(st.st_mode) && st.st_size <= MAX_BYTES;
+    const size_t size = sane ? (size_t)st.st_size : 0;
+    v->text = calloc(size + 1, 1);
     if (!v->text)
         abort();
-    const size_t bytes = fread(v->text, 1, MAX_BYTES, file);
-    const bool whole = !ferror(file) && fgetc(file) == EOF;
+    const size_t bytes = fread(v->text, 1, size, file);
     fclose(file);
-    v->text[bytes] = '\0';
-    if (!whole || memchr(v->text, '\0', bytes))
-        return ww_fail(err, WW_E_FILE, "%s: more than %d bytes, unreadable, or no text", path,
-                       MAX_BYTES);
+    if (!sane || bytes != size || memchr(v->text, '\0', bytes))
+        return ww_fail(err, WW_E_FILE, "%s: no text file of at most %d bytes", path, MAX_BYTES);
     return true;
 }
 
