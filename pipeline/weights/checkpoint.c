@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/json.h"
 
 uint64_t ww_little(const void *at, int bytes)
 {
@@ -96,7 +97,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct ww_weight *)a)->name, ((const struct ww_weight *)b)->name);
 }
 
-// Sorts the tensors, for `find`.
+// Sorts the tensors, for `find`, and notes where they lie.
 static bool finish(struct ww_weights *w, struct ww_error *err)
 {
     if (w->num_tensors)
@@ -104,6 +105,11 @@ static bool finish(struct ww_weights *w, struct ww_error *err)
     for (size_t i = 1; i < w->num_tensors; i++)
         if (strcmp(w->tensors[i - 1].name, w->tensors[i].name) == 0)
             return ww_fail(err, WW_E_FILE, "tensor '%s' is there twice", w->tensors[i].name);
+    for (size_t i = 0; i < w->num_tensors; i++) {
+        struct ww_weight *t = &w->tensors[i];
+        if (t->data)
+            t->place = (uint64_t)((const char *)t->data - w->files[t->file].map);
+    }
     return true;
 }
 
@@ -113,25 +119,44 @@ static bool has_ending(const char *path, const char *ending)
     return length >= tail && strcmp(path + length - tail, ending) == 0;
 }
 
+static bool read_as(struct ww_weights *w, const char *format,
+                    bool (*read)(struct ww_weights *w, int number, struct ww_error *err),
+                    int number, struct ww_error *err)
+{
+    w->format = format;
+    return read(w, number, err);
+}
+
 // By what it holds; where that says nothing, by its name, so that the error speaks of the format
 // that was meant.
 static bool read_tensors(struct ww_weights *w, int number, struct ww_error *err)
 {
+    static const char *const torch[] = {".bin", ".pth", ".pt", ".ckpt"};
     const struct ww_weights_file *file = &w->files[number];
-    char magic[4] = "";
+    char magic[8] = "";
     if (file->bytes >= sizeof(magic) && !ww_file_read(file, 0, magic, sizeof(magic), err))
         return false;
     if (memcmp(magic, "GGUF", 4) == 0 || has_ending(file->path, ".gguf"))
-        return ww_read_gguf(w, number, err);
-    return ww_read_safetensors(w, number, err);
+        return read_as(w, "GGUF", ww_read_gguf, number, err);
+    bool is_torch = memcmp(magic, "PK\3\4", 4) == 0 || memcmp(magic, "\x80\2\x8a\n", 4) == 0;
+    for (size_t i = 0; i < sizeof(torch) / sizeof(torch[0]); i++)
+        is_torch = is_torch || has_ending(file->path, torch[i]);
+    return is_torch ? read_as(w, "PyTorch", ww_read_torch, number, err)
+                    : read_as(w, "safetensors", ww_read_safetensors, number, err);
 }
 
-static bool load(struct ww_weights *w, struct ww_error *err)
+static bool open_parts(struct ww_weights *w, const struct ww_parts *parts, struct ww_error *err)
 {
-    w->files = ww_new(w->arena, struct ww_weights_file);
-    w->num_files = 1;
-    w->files[0] = (struct ww_weights_file){.path = w->path, .fd = -1};
-    return open_file(&w->files[0], err) && read_tensors(w, 0, err) && finish(w, err);
+    w->files = ww_new_array(w->arena, struct ww_weights_file, (size_t)parts->num_paths);
+    for (int i = 0; i < parts->num_paths; i++) {
+        struct ww_weights_file *file = &w->files[w->num_files++];
+        *file = (struct ww_weights_file){.path = parts->paths[i], .fd = -1};
+        if (!open_file(file, err) || !read_tensors(w, i, err))
+            return ww_within(err, "%s", file->path);
+    }
+    if (!finish(w, err))
+        return ww_within(err, "%s", w->path);
+    return !parts->index || ww_check_index(w, parts, err);
 }
 
 struct ww_weights *ww_weights_open(const char *path, struct ww_error *err)
@@ -140,10 +165,10 @@ struct ww_weights *ww_weights_open(const char *path, struct ww_error *err)
     struct ww_weights *w = ww_new(arena, struct ww_weights);
     w->arena = arena;
     w->path = ww_arena_strdup(arena, path);
-    if (!load(w, err)) {
-        ww_within(err, "%s", path);
+    struct ww_parts parts = {0};
+    if (!ww_find_parts(arena, path, &parts, err) || !open_parts(w, &parts, err))
         ww_weights_close(&w);
-    }
+    ww_json_free(&parts.index);
     return w;
 }
 
@@ -220,14 +245,49 @@ const struct ww_weight *ww_weights_need_shape(const struct ww_weights *w, const 
     return t;
 }
 
+// Elements of a view, from number `first` on. They are read through the map: the file is as long as
+// it was a moment ago, and no system call an element is worth the difference.
+static bool gather(const struct ww_weights_file *file, const struct ww_weight *t, size_t first,
+                   size_t count, char *to, struct ww_error *err)
+{
+    struct stat st;
+    if (fstat(file->fd, &st) != 0 || (uint64_t)st.st_size < file->bytes)
+        return ww_fail(err, WW_E_FILE, "the file became shorter while it was read");
+    const size_t each = ww_type_bytes(t->type);
+    int64_t at[WW_MAX_RANK], place = 0;
+    for (int d = t->rank - 1; d >= 0; d--) {
+        at[d] = (int64_t)(first % (size_t)t->dim[d]);
+        first /= (size_t)t->dim[d];
+        place += at[d] * t->stride[d];
+    }
+    const char *from = file->map + t->place;
+    for (; count > 0; count--, to += each) {
+        memcpy(to, from + (size_t)place * each, each);
+        for (int d = t->rank - 1; d >= 0; d--) { // the next one
+            place += t->stride[d];
+            if (++at[d] < t->dim[d])
+                break;
+            place -= t->stride[d] * t->dim[d];
+            at[d] = 0;
+        }
+    }
+    return true;
+}
+
 bool ww_weights_copy(const struct ww_weights *w, const struct ww_weight *weight, size_t offset,
                      size_t bytes, void *to, struct ww_error *err)
 {
     assert(offset <= weight->bytes && bytes <= weight->bytes - offset);
     const struct ww_weights_file *file = &w->files[weight->file];
-    const size_t place = (size_t)((const char *)weight->data - file->map);
-    return ww_file_read(file, place + offset, to, bytes, err) ||
-           ww_within(err, "%s: tensor '%s'", file->path, weight->name);
+    bool ok;
+    if (weight->stride) {
+        const size_t each = ww_type_bytes(weight->type);
+        assert(offset % each == 0 && bytes % each == 0);
+        ok = gather(file, weight, offset / each, bytes / each, to, err);
+    } else {
+        ok = ww_file_read(file, weight->place + offset, to, bytes, err);
+    }
+    return ok || ww_within(err, "%s: tensor '%s'", file->path, weight->name);
 }
 
 const char *ww_weights_path(const struct ww_weights *w)
@@ -247,14 +307,15 @@ static bool hash_file(struct AVSHA *sha, const struct ww_weights_file *file, uin
     return true;
 }
 
-void ww_weights_digest(const struct ww_weights *w, char hex[65])
+// Of files [first, end), end to end.
+static void digest_files(const struct ww_weights *w, int first, int end, char hex[65])
 {
     *hex = '\0';
     const size_t piece = 1 << 18;
     struct AVSHA *sha = av_sha_alloc();
     uint8_t *buffer = malloc(piece), digest[32];
     bool whole = sha && buffer && av_sha_init(sha, 256) >= 0;
-    for (int i = 0; whole && i < w->num_files; i++)
+    for (int i = first; whole && i < end; i++)
         whole = hash_file(sha, &w->files[i], buffer, piece);
     if (whole) {
         av_sha_final(sha, digest);
@@ -263,4 +324,37 @@ void ww_weights_digest(const struct ww_weights *w, char hex[65])
     }
     free(buffer);
     av_free(sha);
+}
+
+void ww_weights_digest(const struct ww_weights *w, char hex[65])
+{
+    digest_files(w, 0, w->num_files, hex);
+}
+
+int ww_weights_num_files(const struct ww_weights *w)
+{
+    return w->num_files;
+}
+
+const char *ww_weights_file_path(const struct ww_weights *w, int file)
+{
+    assert(file >= 0 && file < w->num_files);
+    return w->files[file].path;
+}
+
+size_t ww_weights_file_bytes(const struct ww_weights *w, int file)
+{
+    assert(file >= 0 && file < w->num_files);
+    return w->files[file].bytes;
+}
+
+void ww_weights_file_digest(const struct ww_weights *w, int file, char hex[65])
+{
+    assert(file >= 0 && file < w->num_files);
+    digest_files(w, file, file + 1, hex);
+}
+
+const char *ww_weights_format(const struct ww_weights *w)
+{
+    return w->format;
 }

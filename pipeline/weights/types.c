@@ -122,6 +122,6 @@ float ww_type_float(enum ww_type type, const void *at)
 float ww_weight_float(const struct ww_weight *weight, size_t i)
 {
     const size_t bytes = ww_type_bytes(weight->type);
-    assert(bytes && i < weight->bytes / bytes);
+    assert(weight->data && bytes && i < weight->bytes / bytes);
     return ww_type_float(weight->type, (const char *)weight->data + i * bytes);
 }

@@ -44,15 +44,27 @@ struct ww_weight {
     int64_t dim[WW_MAX_RANK]; // row-major, last is fastest: GGUF's own order, turned around
     const void *data;         // little endian; aligned to nothing; mapped, read when touched
     size_t bytes;
-    int file; // which one it lies in
+    // A view of a PyTorch tensor whose elements do not lie end to end has no `data`, and `bytes` is
+    // what ww_weights_copy gathers.
+    const int64_t *stride; // in elements, `rank` of them; NULL: end to end
+    uint64_t place;        // of its first element in file number `file`
+    int file;
 };
 
 struct ww_weights;
 
-// Maps one file: .safetensors or .gguf, told apart by what is in it. Errors are WW_E_FILE, and name
-// the file, the tensor and the field, or WW_E_MEMORY. Stricter than the formats: at most 8
-// dimensions; in a safetensors header no fields but the three and no whole number beyond 2^53; in
-// GGUF no array of arrays, no boolean but 0 and 1, no alignment above 1 MiB; no NUL in a name.
+// Maps a checkpoint: a file, or the one that lies in a directory. Formats are told apart by what is
+// in a file: safetensors, GGUF 2 and 3, PyTorch's zip archives (pickle read as data), and each of
+// them in parts: model.safetensors.index.json, pytorch_model.bin.index.json, x-00001-of-00003.gguf.
+//
+// Errors are WW_E_FILE, and name the file, the tensor and the field, or WW_E_MEMORY. Stricter than
+// the formats: at most 8 dimensions; no NUL in a name; no name twice; in a safetensors header no
+// fields but the three and no whole number beyond 2^53; in GGUF no array of arrays, no boolean but 0
+// and 1, no alignment above 1 MiB; in a PyTorch archive nothing compressed, no call but those of a
+// fixed list, none of which is executed, nothing nested deeper than 16, no view larger than the file.
+// Checksums of archives are not checked.
+//
+// A PyTorch tensor is named by the way to it through dicts and lists: "model/backbone.0.weight".
 struct ww_weights *ww_weights_open(const char *path, struct ww_error *err);
 void ww_weights_close(struct ww_weights **weights);
 
@@ -69,7 +81,7 @@ const struct ww_weight *ww_weights_at(const struct ww_weights *weights, size_t i
 const struct ww_weight *ww_weights_need_shape(const struct ww_weights *weights, const char *name,
                                               struct ww_error *err, const int64_t *rank_and_dims);
 
-// Copies `bytes` bytes of a tensor from byte `offset` on. False: WW_E_FILE, the file cannot be read
+// Copies `bytes` bytes of a tensor from byte `offset` on, both whole elements. False: WW_E_FILE, the file cannot be read
 // or has become shorter; `to` may be filled in part.
 bool ww_weights_copy(const struct ww_weights *weights, const struct ww_weight *weight,
                      size_t offset, size_t bytes, void *to, struct ww_error *err);
@@ -79,10 +91,18 @@ bool ww_weights_copy(const struct ww_weights *weights, const struct ww_weight *w
 float ww_weight_float(const struct ww_weight *weight, size_t i);
 float ww_type_float(enum ww_type type, const void *at);
 
-// The path it was opened from, and the sha256 of the file in lower-case hex (64 digits and NUL),
-// read anew by each call; "" if it cannot be read any more.
+// The path it was opened from, and the sha256 in lower-case hex (64 digits and NUL) of its file, or
+// of all its files end to end, read anew by each call; "" if it cannot be read any more.
 const char *ww_weights_path(const struct ww_weights *weights);
 void ww_weights_digest(const struct ww_weights *weights, char hex[65]);
+
+// Its files, the same for each of them; ww_weight.file counts them from 0.
+int ww_weights_num_files(const struct ww_weights *weights);
+const char *ww_weights_file_path(const struct ww_weights *weights, int file);
+size_t ww_weights_file_bytes(const struct ww_weights *weights, int file);
+void ww_weights_file_digest(const struct ww_weights *weights, int file, char hex[65]);
+// "safetensors", "GGUF" or "PyTorch".
+const char *ww_weights_format(const struct ww_weights *weights);
 
 // Writes tensors as one safetensors file: `begin`, `add` for each (copied), `end`. The same tensors
 // make the same bytes, whatever the order they were added in: wider types first, then by name, so

@@ -62,7 +62,7 @@ int main(void)
         check_skip("WATCHWORD_SOURCE does not say where the source tree is; run it by meson test");
     cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = __wrap_malloc, .free_fn = free});
     char path[4096];
-    snprintf(path, sizeof(path), "%s/tests/unit/safetensors/ok-names.safetensors", source);
+    snprintf(path, sizeof(path), "%s/tests/formats/safetensors/ok-names.safetensors", source);
     CHECK_CMP(until_it_works(open_weights, path), >, 50); // a few for each of six tensors
     snprintf(path, sizeof(path), "%s/models/nano/config.json", source);
     CHECK_CMP(until_it_works(load_json, path), >, 200);

@@ -1,8 +1,7 @@
-// Safetensors: every file in safetensors/ against its verdict, widening, copying, writing.
+// Weights: opening, searching, widening, copying, writing. (Every verdict: tests/formats.)
 
 #include "weights/weights.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,99 +17,15 @@ static const char *in_folder(const char *name)
     return path;
 }
 
-static uint64_t fnv1a(const void *data, size_t bytes)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < bytes; i++)
-        hash = (hash ^ ((const unsigned char *)data)[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
-static void from_hex(const char *hex, char *out)
-{
-    unsigned byte;
-    for (; sscanf(hex, "%2x", &byte) == 1; hex += 2)
-        *out++ = (char)byte;
-    *out = '\0';
-}
-
-// "tensor NAME TYPE SHAPE BYTES FNV"
-static void check_tensor(const struct ww_weights *weights, char *field[6])
-{
-    char name[1000], shape[200] = "";
-    from_hex(field[1], name);
-    const struct ww_weight *t = ww_weights_find(weights, name);
-    if (!CHECK(t != NULL))
-        return;
-    CHECK_STR(ww_type_name(t->type), field[2]);
-    for (int i = 0; i < t->rank; i++)
-        snprintf(shape + strlen(shape), sizeof(shape) - strlen(shape), "%s%lld", i ? "," : "",
-                 (long long)t->dim[i]);
-    CHECK_STR(t->rank ? shape : "-", field[3]);
-    CHECK_CMP(t->bytes, ==, (size_t)strtoull(field[4], NULL, 10));
-    CHECK_CMP(fnv1a(t->data, t->bytes), ==, (uint64_t)strtoull(field[5], NULL, 16));
-    char *copy = malloc(t->bytes + 1);
-    CHECK(ww_weights_copy(weights, t, 0, t->bytes, copy, NULL));
-    CHECK_CMP(memcmp(copy, t->data, t->bytes), ==, 0);
-    free(copy);
-}
-
-static void check_refused(const char *file, const char *part)
-{
-    struct ww_error err = {0};
-    struct ww_weights *weights = ww_weights_open(in_folder(file), &err);
-    CHECK(weights == NULL);
-    CHECK_CMP(err.code, ==, WW_E_FILE);
-    CHECK_HAS(err.text, file);
-    CHECK_HAS(err.text, part);
-    ww_weights_close(&weights);
-}
-
-static void test_verdicts(void)
-{
-    FILE *verdicts = fopen(in_folder("verdicts.txt"), "r");
-    if (!CHECK(verdicts != NULL))
-        return;
-    struct ww_weights *weights = NULL;
-    int files = 0;
-    for (char line[4096]; fgets(line, sizeof(line), verdicts);) {
-        char *field[6] = {0}, *rest = line;
-        line[strcspn(line, "\n")] = '\0';
-        for (int i = 0; i < 6; i++)
-            field[i] = strsep(&rest, "\t");
-        if (*line == '#')
-            continue;
-        if (strcmp(field[0], "tensor") == 0) {
-            if (weights)
-                check_tensor(weights, field);
-            continue;
-        }
-        files++;
-        check_about("%s: %s", field[1], field[3]);
-        ww_weights_close(&weights);
-        if (strcmp(field[0], "refuse") == 0) {
-            check_refused(field[1], field[2]);
-            continue;
-        }
-        struct ww_error err = {0};
-        weights = ww_weights_open(in_folder(field[1]), &err);
-        CHECK_STR(err.text, "");
-        if (CHECK(weights != NULL))
-            CHECK_CMP(ww_weights_count(weights), ==, (size_t)strtoull(field[2], NULL, 10));
-    }
-    ww_weights_close(&weights);
-    check_about("%s", "");
-    CHECK_CMP(files, ==, 80);
-    fclose(verdicts);
-}
-
 static void test_not_files(void)
 {
     struct ww_error err = {0};
     CHECK(ww_weights_open("/nonexistent/x.safetensors", &err) == NULL);
     CHECK_STR(err.text, "/nonexistent/x.safetensors: No such file or directory");
-    CHECK(ww_weights_open("/tmp", &err) == NULL);
-    CHECK_STR(err.text, "/tmp: not a regular file");
+    char empty[] = "/tmp/watchword-empty-XXXXXX";
+    CHECK(mkdtemp(empty) && ww_weights_open(empty, &err) == NULL);
+    CHECK_HAS(err.text, "no weights in it");
+    rmdir(empty);
     CHECK(ww_weights_open("/dev/zero", NULL) == NULL);
     char path[200];
     snprintf(path, sizeof(path), "/tmp/watchword-pipe-%d", (int)getpid());
@@ -318,8 +233,7 @@ int main(void)
     const char *source = getenv("WATCHWORD_SOURCE");
     if (!source)
         check_skip("WATCHWORD_SOURCE does not say where the source tree is; run it by meson test");
-    snprintf(folder, sizeof(folder), "%s/tests/unit/safetensors", source);
-    test_verdicts();
+    snprintf(folder, sizeof(folder), "%s/tests/formats/safetensors", source);
     test_not_files();
     test_order_and_need();
     test_halves();
