@@ -61,7 +61,8 @@ static char *last_line(const char *debug)
 
 static enum cause_code resource_code(int code, const char *detail)
 {
-    if (strstr(detail, "Parse error") || strstr(detail, "Invalid data"))
+    if (strstr(detail, "Parse error") || strstr(detail, "Invalid data") ||
+        strstr(detail, "SDP"))
         return CAUSE_PROTOCOL;
     if (strstr(detail, "imeout") || strstr(detail, "imed out"))
         return CAUSE_TIMEOUT;
@@ -123,7 +124,7 @@ void cause_from_message(struct cause *cause, GstMessage *message, const char *wh
         [CAUSE_UNAUTHORIZED] = served ? "401: the user or the password is missing or wrong"
                                       : "this user may not open it",
         [CAUSE_NOT_FOUND] = served ? "404: there is nothing of that name" : "it is not there",
-        [CAUSE_PROTOCOL] = "what answers does not speak the protocol",
+        [CAUSE_PROTOCOL] = "its answer makes no sense",
         [CAUSE_TIMEOUT] = "no answer in time",
         [CAUSE_TLS] = "the encrypted connection failed",
         [CAUSE_TRANSPORT] = "the camera does not send by the transport that was asked for",

@@ -31,6 +31,8 @@ struct camera {
     GPtrArray *feeds;
     struct film *film; // sent to new clients
     gboolean silent, garbage;
+    guint32 jump; // added to RTP's timestamps
+    gboolean bad_sdp, wrong_codec;
     double loss; // percent
     GRand *rand;
 
@@ -53,6 +55,9 @@ void camera_mount(struct camera *camera);
 void camera_unmount(struct camera *camera);
 void camera_set_password(struct camera *camera, const char *password);
 void camera_drop_clients(struct camera *camera);
+
+// Makes a description of the stream wrong while a fault says so.
+void camera_spoil_answer(struct camera *camera, GstRTSPMessage *message);
 
 // Loses and damages RTP packets while a fault says so.
 GstPadProbeReturn camera_spoil_packets(GstPad *pad, GstPadProbeInfo *info, void *opaque);

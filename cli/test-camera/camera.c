@@ -193,6 +193,13 @@ static void on_closed(GstRTSPClient *client, struct camera *camera)
     say("closed", "\"address\":\"%s\"", address_of(client));
 }
 
+static void on_answer(GstRTSPClient *client, GstRTSPContext *context, GstRTSPMessage *message,
+                      struct camera *camera)
+{
+    (void)client, (void)context;
+    camera_spoil_answer(camera, message);
+}
+
 static void on_client(GstRTSPServer *server, GstRTSPClient *client, struct camera *camera)
 {
     (void)server;
@@ -200,6 +207,7 @@ static void on_client(GstRTSPServer *server, GstRTSPClient *client, struct camer
     if (camera->end) // wait for a slow client instead of leaving frames out
         g_object_set(client, "drop-backlog", FALSE, NULL);
     g_signal_connect(client, "play-request", G_CALLBACK(on_play), camera);
+    g_signal_connect(client, "send-message", G_CALLBACK(on_answer), camera);
     g_signal_connect(client, "closed", G_CALLBACK(on_closed), camera);
 }
 

@@ -1,5 +1,6 @@
 // faults.c: what can be wrong with a camera, on command.
 
+#include <gst/rtp/rtp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +20,19 @@ const char camera_faults_help[] =
     "  404 [N]        clients are closed, the path is unknown\n"
     "  401 [N]        clients are closed, the password is another (needs --user)\n"
     "  codec NAME     clients are closed; from now on h264, h265 or mjpeg is sent\n"
+    "  jump N         RTP's timestamps go on N seconds later, or earlier where N is negative\n"
+    "  resize WxH     of a pattern: from the next picture on it has another size\n"
+    "  bad-sdp [N]    clients are closed; the description of the stream is nonsense\n"
+    "  wrong-codec [N]  clients are closed; h264 is announced as h265, and h265 as h264\n"
     "  garbage [N]    what RTP packets carry is random\n"
     "  loss P [N]     P percent of the RTP packets are lost\n"
     "  end            the stream ends\n"
     "  clear          ends silence, garbage and loss\n";
 
-enum kind { DOWN, HANG, SILENCE, CLOSE, F404, F401, CODEC, GARBAGE, LOSS, END, CLEAR, NUM_KINDS };
+enum kind {
+    DOWN, HANG, SILENCE, CLOSE, F404, F401, CODEC, JUMP, RESIZE, BAD_SDP, WRONG_CODEC, GARBAGE, LOSS,
+    END, CLEAR, NUM_KINDS
+};
 
 static const struct fault {
     const char *name;
@@ -34,11 +42,26 @@ static const struct fault {
     [DOWN] = {"down", 0, 1, TRUE},    [HANG] = {"hang", 1, 1, FALSE},
     [SILENCE] = {"silence", 0, 1, TRUE}, [CLOSE] = {"close", 0, 0, FALSE},
     [F404] = {"404", 0, 1, TRUE},     [F401] = {"401", 0, 1, TRUE},
-    [CODEC] = {"codec", 1, 1, FALSE}, [GARBAGE] = {"garbage", 0, 1, TRUE},
+    [CODEC] = {"codec", 1, 1, FALSE}, [JUMP] = {"jump", 1, 1, FALSE},
+    [RESIZE] = {"resize", 1, 1, FALSE}, [BAD_SDP] = {"bad-sdp", 0, 1, TRUE},
+    [WRONG_CODEC] = {"wrong-codec", 0, 1, TRUE}, [GARBAGE] = {"garbage", 0, 1, TRUE},
     [LOSS] = {"loss", 1, 2, TRUE},    [END] = {"end", 0, 0, FALSE},
     [CLEAR] = {"clear", 0, 0, FALSE},
 };
 G_STATIC_ASSERT(NUM_KINDS <= G_N_ELEMENTS(((struct camera *)0)->timers));
+
+// RTP's clock runs at 90 kHz for all codecs there are here.
+static GstBuffer *shift(GstBuffer *packet, guint32 jump)
+{
+    GstRTPBuffer rtp = GST_RTP_BUFFER_INIT;
+    GstBuffer *copy = gst_buffer_copy_deep(packet);
+    gst_buffer_unref(packet);
+    if (gst_rtp_buffer_map(copy, GST_MAP_READWRITE, &rtp)) {
+        gst_rtp_buffer_set_timestamp(&rtp, gst_rtp_buffer_get_timestamp(&rtp) + jump);
+        gst_rtp_buffer_unmap(&rtp);
+    }
+    return copy;
+}
 
 static gboolean lose_or_damage(GstBuffer **packet, guint index, void *opaque)
 {
@@ -57,8 +80,32 @@ static gboolean lose_or_damage(GstBuffer **packet, guint index, void *opaque)
             map.data[i] = (guint8)g_rand_int(camera->rand);
         gst_buffer_unmap(copy, &map);
     }
+    if (*packet && camera->jump)
+        *packet = shift(*packet, camera->jump);
     pthread_mutex_unlock(&camera->lock);
     return TRUE;
+}
+
+// Descriptions go out as the body of an answer.
+void camera_spoil_answer(struct camera *camera, GstRTSPMessage *message)
+{
+    guint8 *body = NULL;
+    guint size = 0;
+    if (gst_rtsp_message_get_type(message) != GST_RTSP_MESSAGE_RESPONSE ||
+        gst_rtsp_message_get_body(message, &body, &size) != GST_RTSP_OK || !size)
+        return;
+    pthread_mutex_lock(&camera->lock);
+    const gboolean bad = camera->bad_sdp, wrong = camera->wrong_codec;
+    pthread_mutex_unlock(&camera->lock);
+    char *text = g_strndup((char *)body, size);
+    char *at = strstr(text, " H26");
+    if (bad)
+        memset(text, '?', strlen(text));
+    else if (wrong && at)
+        at[4] = at[4] == '4' ? '5' : '4';
+    if (bad || wrong)
+        gst_rtsp_message_set_body(message, (guint8 *)text, (guint)strlen(text));
+    g_free(text);
 }
 
 GstPadProbeReturn camera_spoil_packets(GstPad *pad, GstPadProbeInfo *info, void *opaque)
@@ -66,7 +113,7 @@ GstPadProbeReturn camera_spoil_packets(GstPad *pad, GstPadProbeInfo *info, void 
     (void)pad;
     struct camera *camera = opaque;
     pthread_mutex_lock(&camera->lock);
-    gboolean sound = camera->loss <= 0 && !camera->garbage;
+    gboolean sound = camera->loss <= 0 && !camera->garbage && !camera->jump;
     pthread_mutex_unlock(&camera->lock);
     if (sound)
         return GST_PAD_PROBE_OK;
@@ -112,6 +159,14 @@ static void hang(double seconds)
     waitpid(child, NULL, 0);
 }
 
+static gboolean refuse(GError **error, const char *fmt, const char *what)
+{
+    char *text = g_strdup_printf("'%s' %s", what, fmt);
+    g_set_error_literal(error, GST_CORE_ERROR, GST_CORE_ERROR_FAILED, text);
+    g_free(text);
+    return FALSE;
+}
+
 static gboolean change_codec(struct camera *camera, const char *codec, GError **error)
 {
     struct film *film = camera_film(camera, codec, error);
@@ -123,6 +178,32 @@ static gboolean change_codec(struct camera *camera, const char *codec, GError **
     pthread_mutex_unlock(&camera->lock);
     camera_mount(camera);
     camera_drop_clients(camera);
+    return TRUE;
+}
+
+// The streams go on, with pictures of another size.
+static gboolean resize(struct camera *camera, const char *size, GError **error)
+{
+    const char *at = strchr(camera->path, '@');
+    if (!at || !g_str_has_prefix(camera->path, "pattern:"))
+        return refuse(error, "is for a pattern only", size);
+    char *path = g_strdup_printf("pattern:%s%s", size, at);
+    g_free(camera->path);
+    camera->path = path;
+    struct film *film = camera_film(camera, camera->film->codec, error);
+    if (!film)
+        return FALSE;
+    pthread_mutex_lock(&camera->lock);
+    g_ptr_array_add(camera->films, film);
+    camera->film = film;
+    for (guint i = 0; i < camera->feeds->len; i++) {
+        struct feed *feed = g_ptr_array_index(camera->feeds, i);
+        feed->film = film;
+        feed->unit = 0;
+        gst_app_src_set_caps(feed->src, film->caps);
+    }
+    pthread_mutex_unlock(&camera->lock);
+    camera_mount(camera);
     return TRUE;
 }
 
@@ -146,6 +227,10 @@ static void set_state(struct camera *camera, enum kind kind, double value)
         camera->garbage = value > 0;
     else if (kind == LOSS)
         camera->loss = value;
+    else if (kind == BAD_SDP)
+        camera->bad_sdp = value > 0;
+    else if (kind == WRONG_CODEC)
+        camera->wrong_codec = value > 0;
     pthread_mutex_unlock(&camera->lock);
 }
 
@@ -178,6 +263,18 @@ static gboolean begin(struct camera *camera, enum kind kind, char **args, GError
     }
     case CODEC:
         return change_codec(camera, args[0], error);
+    case RESIZE:
+        return resize(camera, args[0], error);
+    case JUMP:
+        pthread_mutex_lock(&camera->lock);
+        camera->jump += (guint32)(gint64)(g_ascii_strtod(args[0], NULL) * 90000);
+        pthread_mutex_unlock(&camera->lock);
+        break;
+    case BAD_SDP:
+    case WRONG_CODEC:
+        set_state(camera, kind, 1);
+        camera_drop_clients(camera);
+        break;
     case SILENCE:
     case GARBAGE:
         set_state(camera, kind, 1);
@@ -230,14 +327,6 @@ static void end_after(struct camera *camera, enum kind kind, double seconds)
                                               ending, g_free);
 }
 
-static gboolean refuse(GError **error, const char *fmt, const char *what)
-{
-    char *text = g_strdup_printf("'%s' %s", what, fmt);
-    g_set_error_literal(error, GST_CORE_ERROR, GST_CORE_ERROR_FAILED, text);
-    g_free(text);
-    return FALSE;
-}
-
 static gboolean run(struct camera *camera, char **words, int num_words, GError **error)
 {
     enum kind kind = 0;
@@ -249,9 +338,9 @@ static gboolean run(struct camera *camera, char **words, int num_words, GError *
     int num_args = num_words - 1;
     if (num_args < fault->min_args || num_args > fault->max_args)
         return refuse(error, "has the wrong number of arguments", words[0]);
-    for (int i = 1; i < num_words && kind != CODEC; i++) {
+    for (int i = 1; i < num_words && kind != CODEC && kind != RESIZE; i++) {
         char *end;
-        if (g_ascii_strtod(words[i], &end) < 0 || *end || end == words[i])
+        if ((g_ascii_strtod(words[i], &end) < 0 && kind != JUMP) || *end || end == words[i])
             return refuse(error, "is no number of seconds or percent", words[i]);
     }
     if (kind == F401 && !camera->auth)

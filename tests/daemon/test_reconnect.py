@@ -1,6 +1,12 @@
 #!/usr/bin/python3
 """Every way to lose a camera: the cause in words, and how soon it is back."""
+import functools
+import http.server
+import os
+import random
 import sys
+import tempfile
+import threading
 import time
 
 from harness import SANITIZED, SLOW, Camera, Daemon, free_port, run, stream
@@ -43,6 +49,85 @@ def test_faults():
             assert last["revision"] == first["revision"]
             daemon.stop()
             assert "geheim" not in daemon.log() and "geheim" not in str(daemon.ear.messages)
+
+
+def test_descriptions():
+    """What the camera says about itself is nonsense, or not what it then sends."""
+    with Camera() as camera, Daemon({"gate": stream(camera.url, timeout_ms=2000)}) as daemon:
+        daemon.ear.wait("detection/gate/", 40)
+        for fault, codes in (("bad-sdp 4", ("protocol",)), ("wrong-codec 14", ("codec", "payload"))):
+            seen = len(camera.events)
+            camera.fault(fault)
+            status = daemon.ear.wait(
+                "status/gate/", 25,
+                lambda m: m["state"] == "reconnecting" and m["cause"]["code"] != "closed")
+            print(f"  {fault:14} {status['cause']['code']:10} {status['cause']['text']}")
+            assert status["cause"]["code"] in codes, status["cause"]
+            since = camera.wait("fault_end", 30, after=seen)["mono"]
+            daemon.wait_state("gate", "live", 20)
+            daemon.ear.wait("detection/gate/")
+            print(f"  back {time.monotonic() - since:.1f} s after its end")
+
+
+def test_jump_and_resize():
+    """The camera's clock jumps, its pictures change their size: results go on."""
+    with Camera() as camera, Daemon({"gate": stream(camera.url, timeout_ms=3000)}) as daemon:
+        last = daemon.ear.wait("detection/gate/", 40)
+        for fault, width in (("jump 3600", 320), ("jump -1800", 320), ("resize 256x192", 256),
+                             ("resize 320x240", 320)):
+            camera.fault(fault)
+            since = time.monotonic()
+            daemon.ear.listen(1 * SLOW)  # what was under way
+            result = daemon.ear.wait("detection/gate/", 20,
+                                     lambda m, w=width: m["frame"]["width"] == w)
+            print(f"  {fault}: {time.monotonic() - since:.1f} s")
+            assert result["frame"]["index"] > last["frame"]["index"], "frames are counted on"
+            last = result
+
+
+def test_lossy_udp():
+    """A fifth of the packets gets lost on the way: pictures go on, and the loss is counted."""
+    with Camera() as camera, Daemon({"gate": stream(camera.url, transport="udp")}) as daemon:
+        daemon.ear.wait("detection/gate/", 40)
+        camera.fault("loss 20 6")
+        lossy = daemon.ear.wait("status/gate/", 20, lambda m: m.get("packets", {}).get("lost", 0) > 0)
+        daemon.ear.wait("detection/gate/")
+        print(f"  {lossy['packets']}")
+
+
+def test_noise():
+    """Files, devices and HTTP servers that hold noise: a cause in words, and the daemon lives on."""
+    noise = random.Random(7)
+    with tempfile.TemporaryDirectory() as folder:
+        names = []
+        for head in (b"", b"\0\0\1\x67", b"RIFF\0\0\0\0AVI LIST", b"\0\0\0\x20ftypisom",
+                     b"\x1a\x45\xdf\xa3", b"\xff\xd8\xff\xe0", b"G" + 187 * b"x" + b"G"):
+            names.append(f"{len(names)}.bin")
+            with open(os.path.join(folder, names[-1]), "wb") as file:
+                file.write(head + noise.randbytes(200000))
+        handler = functools.partial(Quiet, directory=folder)
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            base = f"http://127.0.0.1:{server.server_port}/"
+            streams = {f"file{i}": stream(f"file://{folder}/{n}") for i, n in enumerate(names)}
+            streams |= {f"http{i}": stream(base + n, timeout_ms=1000) for i, n in enumerate(names)}
+            streams |= {"device": stream("v4l2:/dev/null"), "good": stream("test:ball")}
+            with Daemon(streams) as daemon:
+                daemon.ear.wait("detection/good/", 40)
+                daemon.ear.listen(8)
+                daemon.ear.wait("detection/good/", 10)
+                last = {m["stream"]: m for m in daemon.ear.messages if m["kind"] == "status"
+                        and "stream" in m}
+                for name in streams.keys() - {"good"}:
+                    assert last[name]["state"] in ("ended", "reconnecting"), last[name]
+                    assert last[name]["state"] == "ended" or last[name]["cause"]["text"], last[name]
+                daemon.stop()
+            server.shutdown()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
 
 
 def test_silence():
@@ -134,6 +219,7 @@ def test_memory_is_flat():
 
 
 if __name__ == "__main__":
-    run(test_faults, test_silence, test_short_silence, test_garbage, test_killed_and_started_again,
-        test_never_there, test_memory_is_flat)
+    run(test_faults, test_descriptions, test_jump_and_resize, test_lossy_udp, test_noise, test_silence,
+        test_short_silence, test_garbage, test_killed_and_started_again, test_never_there,
+        test_memory_is_flat)
     sys.exit(0)
