@@ -241,7 +241,8 @@ static void check_shapes(void)
 
 int main(void)
 {
-    static const char *const files[] = {"model/model.safetensors"};
+    static const char *const files[] = {"model/model.safetensors",
+                                        "model-old-names/pytorch_model.bin"};
     struct ww_error err = {0};
     struct ww_bert_shape shape;
     struct golden golden = {
