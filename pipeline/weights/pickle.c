@@ -133,7 +133,7 @@ static bool take_marked(struct machine *m, struct ww_pickle ***items, uint32_t *
         return fail(m, "needs a MARK where there is none");
     *count = above_mark(m);
     m->stack.count = m->marks[--m->num_marks];
-    *items = m->stack.items + m->stack.count;
+    *items = m->stack.items ? m->stack.items + m->stack.count : NULL;
     return true;
 }
 
@@ -302,7 +302,7 @@ static bool make_tuple(struct machine *m, uint32_t count)
 {
     if (above_mark(m) < count)
         return fail(m, "needs a value where there is none");
-    m->stack.count -= count;
+    m->stack.count -= count; // 1 to 3: the stack is there
     return push_list(m, WW_PICKLE_TUPLE, m->stack.items + m->stack.count, count);
 }
 

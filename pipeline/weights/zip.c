@@ -203,8 +203,12 @@ bool ww_zip_place(const struct ww_weights_file *file, const struct ww_zip *zip,
     const size_t length = strlen(name);
     const uint64_t left = zip->end - member->header - LOCAL_BYTES;
     const uint64_t skip = ww_little(header + 26, 2) + ww_little(header + 28, 2);
-    char *found = ww_little(header + 26, 2) == length && skip <= left ? malloc(length + 1) : NULL;
-    const bool same = memcmp(header, "PK\3\4", 4) == 0 && found &&
+    const bool plausible =
+        memcmp(header, "PK\3\4", 4) == 0 && ww_little(header + 26, 2) == length && skip <= left;
+    char *found = plausible ? malloc(length + 1) : NULL;
+    if (plausible && !found)
+        return ww_fail(err, WW_E_MEMORY, "no memory left on this host for the name of a member");
+    const bool same = plausible &&
                       ww_file_read(file, member->header + LOCAL_BYTES, found, length, NULL) &&
                       memcmp(found, name, length) == 0;
     free(found);

@@ -75,7 +75,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ww_weights *weights = ww_weights_open(path, &err);
     if (weights) {
         EXPECT(err.code == WW_OK);
-        check_tensors(weights, data, size);
+        if (strcmp(ww_weights_format(weights), "safetensors") == 0) // the mutator finds "GGUF", too
+            check_tensors(weights, data, size);
     } else {
         EXPECT(err.code == WW_E_FILE);
         EXPECT(strncmp(err.text, path, strlen(path)) == 0);

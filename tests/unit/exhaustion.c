@@ -64,6 +64,10 @@ int main(void)
     char path[4096];
     snprintf(path, sizeof(path), "%s/tests/formats/safetensors/ok-names.safetensors", source);
     CHECK_CMP(until_it_works(open_weights, path), >, 50); // a few for each of six tensors
+    snprintf(path, sizeof(path), "%s/tests/formats/gguf/ok-tokens.gguf", source);
+    CHECK_CMP(until_it_works(open_weights, path), >, 2); // header, keys, strings
+    snprintf(path, sizeof(path), "%s/tests/formats/torch/ok-state-dict.pth", source);
+    CHECK_CMP(until_it_works(open_weights, path), >, 2); // directory, byte order, pickle
     snprintf(path, sizeof(path), "%s/models/nano/config.json", source);
     CHECK_CMP(until_it_works(load_json, path), >, 200);
     return check_done();
