@@ -43,7 +43,7 @@ void main()
             x_at += push.H * push.W;
             UNROLL for (int h = 0; h < TN_HALF; h++) {
                 const vec4 w = quad1(w_at + 8 * h);
-                ACCUMULATE(acc, TM, TN, 2 * h, w, a)
+                ACCUMULATE(IN_PAIRS, acc, TM, TN, 2 * h, w, a)
             }
             w_at += 4 * push.N;
         }

@@ -10,8 +10,9 @@ layout(constant_id = 3) const int S = 1;
 layout(constant_id = 4) const int ROWS = 6;
 layout(constant_id = 5) const int FETCHES = 2;
 layout(constant_id = 6) const uint DW_ACT = 0;
+layout(constant_id = 7) const int PAD = 1;
 
-PUSH(uint H; uint W; uint OH; uint OW; uint pad; uint x_step; uint y_step;)
+PUSH(uint H; uint W; uint OH; uint OW; uint x_step; uint y_step;)
 INPUT_QUADS(0) // x
 INPUT_QUADS(1) // w
 #include "depthwise.glsl"

@@ -45,7 +45,7 @@ void main()
             }
     }
     if (count > 0) {
-        uint slot = atomicAdd(Words(push.out_[0]).at[0], count);
+        uint slot = atomicAdd(Words(out_[0]).at[0], count);
         UNROLL for (int m = 0; m < TM; m++)
             UNROLL for (int k = 0; k < 4; k++)
                 if ((found[m] & (1u << k)) != 0) {

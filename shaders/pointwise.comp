@@ -47,7 +47,7 @@ void main()
         }
         UNROLL for (int h = 0; h < TN_HALF; h++) {
             const vec4 w = quad1(w_at + 8 * h);
-            ACCUMULATE(acc, TM, TN, 2 * h, w, a)
+            ACCUMULATE(ONE_BY_ONE, acc, TM, TN, 2 * h, w, a)
         }
         w_at += 4 * push.N;
     }

@@ -44,7 +44,7 @@ void main()
         }
         UNROLL for (int q = 0; q < Q; q++) {
             const vec4 w = quad1(push.N + 4 * (q * push.N + n0) + (lane & 7));
-            ACCUMULATE(acc, TM, 2, 0, w, x[q])
+            ACCUMULATE(IN_PAIRS, acc, TM, 2, 0, w, x[q])
         }
         UNROLL for (int n = 0; n < 2; n++)
             UNROLL for (int m = 0; m < TM; m++) {

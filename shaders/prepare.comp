@@ -10,7 +10,8 @@
 // outside the picture is black, what lies outside the region repeats its edge.
 //
 // The picture is packed: rows padded to whole words, planes one after the other.
-layout(constant_id = 1) const uint FORMAT = 0; // enum ww_format
+layout(constant_id = 1) const uint FORMAT = 0;  // enum ww_format
+layout(constant_id = 2) const bool CLIP = true; // a region may leave the picture
 
 PUSH(uint W; uint H; uint OW; uint OH; uint y_step; uint region; uint stride0; uint stride1;
      uint plane1; uint plane2; float y_gain; float y_lift; float r_v; float g_u; float g_v;
@@ -21,13 +22,13 @@ const uint NV12 = 0, I420 = 1, RGB = 2, BGR = 3, RGBA = 4, BGRA = 5, GRAY8 = 6;
 
 float byte_at(uint at)
 {
-    return float(bitfieldExtract(word0(at >> 2), int(at & 3) * 8, 8));
+    return float(word0(at >> 2) >> (at & 3) * 8 & 0xff);
 }
 
 // What is outside is black.
 float sample_at(bool inside, uint at, float black)
 {
-    return inside ? byte_at(inside ? at : 0) : black;
+    return !CLIP || inside ? byte_at(!CLIP || inside ? at : 0) : black;
 }
 
 struct Taps {

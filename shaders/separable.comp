@@ -19,8 +19,9 @@ layout(constant_id = 8) const int TN_HALF = 2;
 layout(constant_id = 9) const uint ACT = 0;
 layout(constant_id = 10) const bool SCALED = false;
 layout(constant_id = 11) const bool RESIDUAL = false;
+layout(constant_id = 12) const int PAD = 1;
 
-PUSH(uint H; uint W; uint OH; uint OW; uint pad; uint x_step; uint y_step; uint Q; uint N;
+PUSH(uint H; uint W; uint OH; uint OW; uint x_step; uint y_step; uint Q; uint N;
      uint r_step; uint s_step;)
 INPUT_QUADS(0) // x
 INPUT_QUADS(1) // depthwise w
@@ -48,7 +49,7 @@ void main()
                   q * FETCHES * 8, scale)
         UNROLL for (int h = 0; h < TN_HALF; h++) {
             const vec4 w = quad4(w_at + 8 * h);
-            ACCUMULATE(acc, TM, TN, 2 * h, w, a)
+            ACCUMULATE(IN_PAIRS, acc, TM, TN, 2 * h, w, a)
         }
         w_at += 4 * push.N;
     }

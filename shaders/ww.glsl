@@ -23,18 +23,22 @@ layout(buffer_reference, std430, buffer_reference_align = 16) writeonly buffer Q
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Words { uint at[]; };
 
 #define PUSH(fields)                                                                               \
-    layout(push_constant) uniform Push { uint64_t out_[2]; uint in_[6]; fields } push;            \
+    struct Args { fields };                                                                        \
+    layout(push_constant) uniform Push { uint64_t out_[2]; uint in_[6]; Args args; } pushed;       \
+    uint64_t out_[2] = pushed.out_;                                                          \
+    uint in_[6] = pushed.in_;                                                                \
+    Args push = pushed.args;                                                                 \
     void store(uint output_, uint at, vec4 v)                                                      \
     {                                                                                              \
-        Quads(push.out_[output_]).at[at] = u64vec2(packUint2x32(floatBitsToUint(v.xy)),            \
-                                                   packUint2x32(floatBitsToUint(v.zw)));           \
+        Quads(out_[output_]).at[at] = u64vec2(packUint2x32(floatBitsToUint(v.xy)),                 \
+                                              packUint2x32(floatBitsToUint(v.zw)));                \
     }
 
 #define INPUT_QUADS(i)                                                                             \
     layout(binding = 1 + 3 * i, rgba32f) readonly uniform imageBuffer quads##i;                    \
-    vec4 quad##i(uint at) { return imageLoad(quads##i, int(push.in_[i] + at)); }                   \
+    vec4 quad##i(uint at) { return imageLoad(quads##i, int(in_[i] + at)); }                   \
     vec4 quad_or_zero##i(bool inside, uint at)                                                     \
-    { return imageLoad(quads##i, inside ? int(push.in_[i] + at) : 0); }
+    { return imageLoad(quads##i, inside ? int(in_[i] + at) : 0); }
 #define INPUT_WORDS(i)                                                                             \
     layout(binding = 3 + 3 * i, r32ui) readonly uniform uimageBuffer words##i;                     \
-    uint word##i(uint at) { return imageLoad(words##i, int(push.in_[i] + at)).x; }
+    uint word##i(uint at) { return imageLoad(words##i, int(in_[i] + at)).x; }

@@ -9,7 +9,7 @@
 #define ROWS 4
 
 struct push {
-    uint32_t h, w, oh, ow, pad, x_step, y_step;
+    uint32_t h, w, oh, ow, x_step, y_step;
 };
 
 void ww_depthwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
@@ -22,14 +22,15 @@ void ww_depthwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
     ww_expect(g, rows.before == cols.before);
     ww_expect(g, !ww_some(params->residual) && !ww_some(params->scale));
     const struct push push = {(uint32_t)x.h, (uint32_t)x.w, (uint32_t)y.h,         (uint32_t)y.w,
-                              (uint32_t)rows.before, x.step, y.step};
+                              x.step, y.step};
     const uint32_t spec[] = {8,
                              ROWS,
                              (uint32_t)w->k,
                              (uint32_t)stride,
                              (uint32_t)((ROWS - 1) * stride + w->k),
                              (uint32_t)ww_depthwise_texels(w->k) / 8,
-                             params->act};
+                             params->act,
+                             (uint32_t)rows.before};
     ww_launch(g, &ww_kernel_depthwise,
               &(struct ww_launch_params){
                   .out = {y},
@@ -37,7 +38,7 @@ void ww_depthwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   .push = &push,
                   .push_bytes = sizeof push,
                   .spec = spec,
-                  .num_spec = 7,
+                  .num_spec = 8,
                   .groups = {ww_div_up(y.w, 8),
                              ww_div_up(y.h, ROWS) * (uint32_t)ww_quads(y), (uint32_t)x.n},
                   .batched = true,
@@ -64,14 +65,13 @@ static void reference(const struct ww_args *a)
 {
     const struct ww_tensor y = a->out[0], x = a->in[0];
     const int k = (int)a->spec[2], stride = (int)a->spec[3];
-    const struct push *push = a->push;
     for (int b = 0; b < a->batch; b++)
         for (int c = 0; c < y.c; c++)
             for (int oy = 0; oy < y.h; oy++)
                 for (int ox = 0; ox < y.w; ox++)
                     a->o[0][ww_at(y, b, c, oy, ox)] = ww_activate(
                         a->spec[6], ww_depthwise_at(a->i[0] + (size_t)b * x.step * 4, x, a->i[1], k,
-                                                    stride, (int)push->pad, NULL, c, oy, ox));
+                                                    stride, (int)a->spec[7], NULL, c, oy, ox));
 }
 
 static void attempt(struct ww_try *t, const int *size)

@@ -86,6 +86,7 @@ struct ww_prepare_params {
     enum ww_range range;
     int width, height; // of the picture
     int region;        // index of the first vec4 in the parameter block
+    bool inside;       // no region leaves the picture
     float gain, lift;
 };
 #define ww_prepare_params(...) (&(struct ww_prepare_params){__VA_ARGS__})

@@ -67,8 +67,9 @@ void ww_prepare(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor picture,
                                          .in = {picture},
                                          .push = &push,
                                          .push_bytes = sizeof push,
-                                         .spec = (const uint32_t[]){8, params->format},
-                                         .num_spec = 2,
+                                         .spec = (const uint32_t[]){8, params->format,
+                                                                    !params->inside},
+                                         .num_spec = 3,
                                          .groups = {ww_div_up(y.w, 8), (uint32_t)y.h, (uint32_t)y.n},
                                          .batched = true});
 }
@@ -179,7 +180,7 @@ static void attempt(struct ww_try *t, const int *size)
                ww_try_bytes(t, packing.bytes),
                ww_prepare_params(.format = format, .matrix = (enum ww_matrix)(size[6] & 1),
                                  .range = (enum ww_range)(size[6] >> 1), .width = w, .height = h,
-                                 .region = 3, .gain = size[7] ? 1 / 127.5f : 1,
+                                 .region = 3, .inside = n == 1, .gain = size[7] ? 1 / 127.5f : 1,
                                  .lift = size[7] ? -1 : 0));
 }
 

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 
 #define ROWS      4
-#define MAX_QUADS 16 // output quads of a lane: 4 rows of them are 256 accumulators
+#define MAX_QUADS 20 // output quads of a lane: 4 rows of them are 320 accumulators
 
 struct push {
-    uint32_t h, w, oh, ow, pad, x_step, y_step, q, n, r_step, s_step;
+    uint32_t h, w, oh, ow, x_step, y_step, q, n, r_step, s_step;
 };
 
 void ww_separable(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
@@ -33,7 +33,6 @@ void ww_separable(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                               (uint32_t)x.w,
                               (uint32_t)y.h,
                               (uint32_t)y.w,
-                              (uint32_t)rows.before,
                               x.step,
                               y.step,
                               (uint32_t)ww_quads(x),
@@ -51,7 +50,8 @@ void ww_separable(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                              (uint32_t)tile / 2,
                              params->act,
                              ww_some(params->scale),
-                             ww_some(params->residual)};
+                             ww_some(params->residual),
+                             (uint32_t)rows.before};
     ww_launch(g, &ww_kernel_separable,
               &(struct ww_launch_params){
                   .out = {y},
@@ -60,7 +60,7 @@ void ww_separable(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   .push = &push,
                   .push_bytes = sizeof push,
                   .spec = spec,
-                  .num_spec = 12,
+                  .num_spec = 13,
                   .groups = {ww_div_up(y.w, 8), ww_div_up(y.h, ROWS) * ww_div_up(N, tile),
                              (uint32_t)x.n},
                   .batched = true,
@@ -83,7 +83,7 @@ static void reference(const struct ww_args *a)
                     between[c] = ww_activate(
                         a->spec[6],
                         ww_depthwise_at(a->i[0] + (size_t)b * x.step * 4, x, a->i[1], k, stride,
-                                        (int)push->pad,
+                                        (int)a->spec[12],
                                         a->i[3] ? &a->i[3][ww_at(a->in[3], b, c, 0, 0)] : NULL, c,
                                         oy, ox));
                 for (int o = 0; o < y.c; o++) {

@@ -165,7 +165,8 @@ static bool record_detector(struct session *s, struct ww_error *err)
     ww_prepare(g, frame, picture,
                ww_prepare_params(.format = s->params.format, .matrix = s->params.matrix,
                                  .range = s->params.range, .width = s->params.width,
-                                 .height = s->params.height, .region = PARAM_REGION, .gain = 1));
+                                 .height = s->params.height, .region = PARAM_REGION,
+                                 .inside = true, .gain = 1));
     ww_stage(g, frame, "input");
     const struct ww_centernet_out out = ww_centernet(g, s->model->detector, &s->head, frame);
     ww_label(g, "peaks");
