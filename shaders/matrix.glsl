@@ -11,7 +11,7 @@ const uint P = T + HIGH + (SCALE == 0 ? 0 : SCALE < 3 ? 1 : 2);
 
 #define INPUT_BITS(i)                                                                              \
     layout(binding = 2 + 3 * i, rgba32ui) readonly uniform uimageBuffer bits_##i;                  \
-    uvec4 bits##i(uint at) { return imageLoad(bits_##i, int(push.in_[i] + at)); }
+    uvec4 bits##i(uint at) { return imageLoad(bits_##i, int(in_[i] + at)); }
 
 // Number `e` of a texel, for its four outputs, before scales.
 vec4 number(uvec4 t, int e)
