@@ -1,0 +1,172 @@
+// After the first frame: no allocation in the engine's frame path, and no pipeline. Every allocation of
+// the library and every call that makes a pipeline goes through the linker's --wrap to a counter; the
+// driver's own allocations are its business and not counted.
+
+#include "check.h"
+
+#include <stdatomic.h>
+#include <vulkan/vulkan.h>
+#include <watchword/decode.h>
+#include <watchword/watch.h>
+
+static atomic_int allocations, pipelines;
+
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t num, size_t bytes);
+void *__real_realloc(void *old, size_t bytes);
+void *__real_aligned_alloc(size_t alignment, size_t bytes);
+int __real_posix_memalign(void **out, size_t alignment, size_t bytes);
+char *__real_strdup(const char *text);
+VkResult __real_vkCreateComputePipelines(VkDevice device, VkPipelineCache cache, uint32_t num,
+                                         const VkComputePipelineCreateInfo *info,
+                                         const VkAllocationCallbacks *allocator, VkPipeline *out);
+VkResult __real_vkAllocateMemory(VkDevice device, const VkMemoryAllocateInfo *info,
+                                 const VkAllocationCallbacks *allocator, VkDeviceMemory *out);
+
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t num, size_t bytes);
+void *__wrap_realloc(void *old, size_t bytes);
+void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
+int __wrap_posix_memalign(void **out, size_t alignment, size_t bytes);
+char *__wrap_strdup(const char *text);
+VkResult __wrap_vkCreateComputePipelines(VkDevice device, VkPipelineCache cache, uint32_t num,
+                                         const VkComputePipelineCreateInfo *info,
+                                         const VkAllocationCallbacks *allocator, VkPipeline *out);
+VkResult __wrap_vkAllocateMemory(VkDevice device, const VkMemoryAllocateInfo *info,
+                                 const VkAllocationCallbacks *allocator, VkDeviceMemory *out);
+
+void *__wrap_malloc(size_t bytes)
+{
+    allocations++;
+    return __real_malloc(bytes);
+}
+
+void *__wrap_calloc(size_t num, size_t bytes)
+{
+    allocations++;
+    return __real_calloc(num, bytes);
+}
+
+void *__wrap_realloc(void *old, size_t bytes)
+{
+    allocations++;
+    return __real_realloc(old, bytes);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t bytes)
+{
+    allocations++;
+    return __real_aligned_alloc(alignment, bytes);
+}
+
+int __wrap_posix_memalign(void **out, size_t alignment, size_t bytes)
+{
+    allocations++;
+    return __real_posix_memalign(out, alignment, bytes);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    allocations++;
+    return __real_strdup(text);
+}
+
+VkResult __wrap_vkCreateComputePipelines(VkDevice device, VkPipelineCache cache, uint32_t num,
+                                         const VkComputePipelineCreateInfo *info,
+                                         const VkAllocationCallbacks *allocator, VkPipeline *out)
+{
+    pipelines++;
+    return __real_vkCreateComputePipelines(device, cache, num, info, allocator, out);
+}
+
+VkResult __wrap_vkAllocateMemory(VkDevice device, const VkMemoryAllocateInfo *info,
+                                 const VkAllocationCallbacks *allocator, VkDeviceMemory *out)
+{
+    allocations++;
+    return __real_vkAllocateMemory(device, info, allocator, out);
+}
+
+static atomic_int seen;
+
+static void count(void *opaque, const struct ww_result *result, const struct ww_error *err)
+{
+    (void)opaque;
+    (void)err;
+    seen += result != NULL;
+}
+
+// Grey noise that changes from frame to frame; poses are looked for wherever it is taken for a person.
+static void paint(uint8_t *pixels, size_t bytes, unsigned *random)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        *random = *random * 1664525u + 1013904223u;
+        pixels[i] = (uint8_t)(*random >> 24);
+    }
+}
+
+// A threshold this low finds something in noise, so that results have contents.
+static void check_watch(struct ww_engine *engine, enum ww_task task, float threshold, int frames)
+{
+    enum { W = 320, H = 240, BYTES = W * H * 3 / 2 };
+    struct ww_error err = {0};
+    unsigned random = 1;
+    uint8_t *pixels = malloc(BYTES);
+    struct ww_watch *watch =
+        ww_watch_create(engine,
+                        ww_watch_params(.model = "nano", .task = task, .input_size = 256,
+                                        .phrases = (const char *[]){"person"}, .num_phrases = 1,
+                                        .threshold = threshold, .on_result = count),
+                        &err);
+    if (!CHECK(watch && pixels)) {
+        printf("%s\n", err.text);
+        return;
+    }
+    const struct ww_frame frame = {.format = WW_FORMAT_NV12,
+                                   .width = W,
+                                   .height = H,
+                                   .plane = {pixels, pixels + W * H},
+                                   .stride = {W, W}};
+    // The first sets up; so does the first that has a person to crop.
+    for (int i = 0; i < 5; i++) {
+        paint(pixels, BYTES, &random);
+        CHECK(ww_watch_look(watch, &frame, &err));
+    }
+    allocations = pipelines = 0;
+    int objects = 0;
+    for (int i = 0; i < frames; i++) {
+        paint(pixels, BYTES, &random);
+        const struct ww_result *result = ww_watch_look(watch, &frame, &err);
+        if (CHECK(result))
+            objects += result->num_objects;
+    }
+    CHECK_CMP((int)allocations, ==, 0);
+    CHECK_CMP((int)pipelines, ==, 0);
+    seen = 0;
+    for (int i = 0; i < frames; i++) {
+        CHECK(ww_watch_offer(watch, &frame, &err));
+        ww_watch_drain(watch);
+    }
+    CHECK_CMP((int)seen, ==, frames);
+    CHECK_CMP((int)allocations, ==, 0);
+    CHECK_CMP((int)pipelines, ==, 0);
+    CHECK_CMP(objects, >, 0);
+    printf("  %s: %d frames, %d objects\n", ww_task_name(task), frames, objects);
+    ww_watch_destroy(&watch);
+    free(pixels);
+}
+
+int main(void)
+{
+    struct ww_error err = {0};
+    struct ww_engine *engine = ww_engine_open(ww_engine_params(0), &err);
+    if (!CHECK(engine)) {
+        printf("%s\n", err.text);
+        return check_done();
+    }
+    check_about("detect");
+    check_watch(engine, WW_TASK_DETECT, 0.01f, 30);
+    check_about("pose");
+    check_watch(engine, WW_TASK_POSE, 0.05f, 5);
+    ww_engine_close(&engine);
+    return check_done();
+}
