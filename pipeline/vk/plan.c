@@ -12,6 +12,7 @@
 
 #define ALIGN_TEXELS 4u // 64 bytes: a cache line
 #define WAIT_NS      (30ull * 1000000000)
+#define FIRST_NS (10 * WAIT_NS) // of a plan: software Vulkan compiles its shaders then
 
 struct ww_plan {
     struct ww_device *device;
@@ -340,11 +341,12 @@ static bool submit(struct ww_plan *plan, VkCommandBuffer buffer, struct ww_error
                                       .pSemaphores = &plan->done,
                                       .pValues = &value};
     VK_TRY(plan->device, err, vkQueueSubmit(plan->device->queue, 1, &info, VK_NULL_HANDLE));
-    const VkResult result = vkWaitSemaphores(plan->device->vk, &wait, WAIT_NS);
+    const uint64_t patience = value == 1 ? FIRST_NS : WAIT_NS;
+    const VkResult result = vkWaitSemaphores(plan->device->vk, &wait, patience);
     if (result == VK_TIMEOUT) { // it hangs: nothing but reopening helps
         plan->device->lost = true;
         return ww_fail(err, WW_E_DEVICE, "the device did not finish within %llu s",
-                       WAIT_NS / 1000000000);
+                       (unsigned long long)patience / 1000000000);
     }
     VK_TRY(plan->device, err, result);
     return true;
