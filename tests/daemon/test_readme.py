@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import SLOW, SOURCE, Daemon, environment, run, stream
+from harness import SANITIZED, SLOW, SOURCE, Daemon, environment, run, stream
 
 
 def text_of(*path):
@@ -61,5 +61,9 @@ def test_properties():
 
 
 if __name__ == "__main__":
-    run(test_python, test_launch, test_properties)
+    if SANITIZED:  # gst-launch-1.0 itself was built without the sanitizer that the plugin needs
+        print("the tests of gst-launch-1.0 and gst-inspect-1.0 are left to builds without a sanitizer")
+        run(test_python)
+    else:
+        run(test_python, test_launch, test_properties)
     sys.exit(0)
