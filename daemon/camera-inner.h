@@ -49,6 +49,7 @@ struct camera {
 
     GMutex mutex;            // guards the rest
     guint64 frames, left;    // that went in before the watches, and came out behind them
+    guint64 late;            // of a burst, which no watch was shown
     gint64 frame_us;         // of the last frame; 0: none by this connection
     gint64 last_frame_us;    // the same, by whatever connection
     gint64 frames_since_us;  // of the connection's first frame

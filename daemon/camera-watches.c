@@ -95,6 +95,9 @@ static GstBusSyncReply on_sync_message(GstBus *bus, GstMessage *message, void *o
         return GST_BUS_PASS;
     guint64 arrival = 0;
     gst_structure_get_uint64(gst_message_get_structure(message), "arrival", &arrival);
+    g_mutex_lock(&camera->mutex);
+    sighting.result.index += camera->late; // it counts the frames that reached the watch
+    g_mutex_unlock(&camera->mutex);
     for (int i = 0; i < camera->config->num_watches; i++)
         if (GST_MESSAGE_SRC(message) == GST_OBJECT(camera->watches[i].infer))
             on_sighting(camera, i, &sighting, (gint64)arrival);

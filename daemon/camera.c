@@ -71,6 +71,14 @@ static void on_frame(void *opaque)
     g_mutex_unlock(&c->mutex);
 }
 
+static void on_late(void *opaque)
+{
+    struct camera *c = opaque;
+    g_mutex_lock(&c->mutex);
+    c->late++;
+    g_mutex_unlock(&c->mutex);
+}
+
 // The bus keeps the order: what the connection said before it ended is read first.
 static void on_end(void *opaque)
 {
@@ -145,7 +153,7 @@ static void connect_source(struct camera *c)
     g_mutex_unlock(&c->mutex);
     c->source = source_create(&(struct source_params){
         .config = c->config, .pipeline = c->pipeline, .sink = c->sink, .capture = c->capture,
-        .udp = c->udp, .on_frame = on_frame, .on_end = on_end, .opaque = c,
+        .udp = c->udp, .on_frame = on_frame, .on_late = on_late, .on_end = on_end, .opaque = c,
     }, &err);
     if (c->source) {
         if (c->watches_open)

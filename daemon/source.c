@@ -202,8 +202,12 @@ static GstPadProbeReturn on_out(GstPad *pad, GstPadProbeInfo *info, void *opaque
     struct source *s = opaque;
     if (info->type & (GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH))
         return on_event(s, GST_PAD_PROBE_INFO_EVENT(info));
-    if (g_atomic_int_get(&s->dead) || is_late(s, GST_PAD_PROBE_INFO_BUFFER(info)))
+    if (g_atomic_int_get(&s->dead))
         return GST_PAD_PROBE_DROP;
+    if (is_late(s, GST_PAD_PROBE_INFO_BUFFER(info))) {
+        s->params.on_late(s->params.opaque);
+        return GST_PAD_PROBE_DROP;
+    }
     s->params.on_frame(s->params.opaque);
     return GST_PAD_PROBE_OK;
 }

@@ -20,6 +20,7 @@ struct source_params {
     bool udp; // transport for now, where the configuration leaves it open
     // Called on streaming threads. `on_end` only for live sources, which must not end the pipeline.
     void (*on_frame)(void *opaque);
+    void (*on_late)(void *opaque); // a picture of a burst, which goes no further
     void (*on_end)(void *opaque);
     void *opaque;
 };
