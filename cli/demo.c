@@ -265,8 +265,9 @@ static double percentile(const struct record *r, double share)
 static void summarise(struct demo *d)
 {
     struct record *r = &d->record;
-    int detections = 0, poses = 0;
+    int detections = 0, poses = 0, before = 0; // frames that passed while the daemon got ready
     for (int i = 0; i < r->num_frames; i++) {
+        before += before == i && !r->frames[i].detection && !r->frames[i].pose;
         detections += r->frames[i].detection != NULL;
         poses += r->frames[i].pose != NULL;
     }
@@ -278,7 +279,7 @@ static void summarise(struct demo *d)
     const double seconds = (double)(d->last_ns - d->first_ns) / 1e9;
     printf("\n%d frames: %d looked at for people, %.0f skipped for newer ones; %d looked at for "
            "poses\n",
-           r->num_frames, detections, d->skipped, poses);
+           r->num_frames - before, detections, d->skipped, poses);
     printf("%.1f results a second; from a frame's arrival to its message %.0f ms (median), "
            "%.0f ms (99th percentile)\n",
            seconds > 0 ? (r->num_results - 1) / seconds : 0, percentile(r, 0.5),

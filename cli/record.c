@@ -101,7 +101,7 @@ static void draw_message(struct drawing *d, const struct cJSON *message, bool la
                 .score = (float)json_number(json_item(k, 2), "", 0),
             };
     }
-    ww_draw(&d->frame, &result, ww_draw_params(.no_labels = !labels));
+    ww_draw(&d->frame, &result, ww_draw_params(.no_labels = !labels, .no_scores = !labels));
 }
 
 // The newest message about this frame or a little earlier.
