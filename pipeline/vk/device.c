@@ -360,6 +360,13 @@ void ww_device_close(struct ww_device **pointer)
     struct ww_device *device = *pointer;
     if (!device)
         return;
+    if (device->hangs) {
+        ww_log(WW_LOG_WARN, "what the hanging device holds is not freed: %.1f MB",
+               (double)device->bytes / 1e6);
+        free(device);
+        *pointer = NULL;
+        return;
+    }
     ww_pipelines_destroy(device, &device->pipelines);
     if (device->vk) {
         vkDestroyPipelineLayout(device->vk, device->layout, NULL);

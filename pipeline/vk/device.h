@@ -33,6 +33,7 @@ struct ww_device {
     VkPhysicalDeviceMemoryProperties memory;
     struct ww_pipelines *pipelines; // every pipeline made so far
     bool lost;                      // VK_ERROR_DEVICE_LOST was seen; only closing is left
+    bool hangs; // it did not finish in time and may still use what it was given: nothing is freed
     uint64_t bytes;                 // allocated now
     uint64_t pipelines_created;
     void (*activity)(void *opaque, const char *text); // tells people what takes time; may be NULL

@@ -125,7 +125,7 @@ void ww_storage_destroy(struct ww_device *device, struct ww_storage **pointer)
     device->bytes -= s->bytes;
     if (device->profile.reference) {
         free(s->map);
-    } else {
+    } else if (!device->hangs) {
         for (int i = 0; i < WW_NUM_VIEWS; i++)
             vkDestroyBufferView(device->vk, s->view[i], NULL);
         vkDestroyBuffer(device->vk, s->buffer, NULL);

@@ -1,6 +1,4 @@
-// Where activations go: in the order they are born, each takes the lowest gap in the arena that no
-// tensor alive at the same time overlaps. For networks, which are chains with short side branches,
-// that comes within a few per cent of the largest set alive at once.
+// A recording made ready to replay: memory, descriptors, pipelines, commands; and its replays.
 
 #include "recording.h"
 
@@ -10,9 +8,8 @@
 #include <time.h>
 #include <watchword/log.h>
 
-#define ALIGN_TEXELS 4u // 64 bytes: a cache line
 #define WAIT_NS      (30ull * 1000000000)
-#define FIRST_NS (10 * WAIT_NS) // of a plan: software Vulkan compiles its shaders then
+#define COMPILE_NS   (10 * WAIT_NS) // where a driver may compile only now, on a busy machine
 
 struct ww_plan {
     struct ww_device *device;
@@ -28,63 +25,6 @@ struct ww_plan {
     int batch; // of the indirect dispatches as they stand
 };
 
-static int by_birth(const void *a, const void *b)
-{
-    const struct memory *x = *(struct memory *const *)a, *y = *(struct memory *const *)b;
-    return x->born != y->born ? (x->born > y->born) - (x->born < y->born)
-                              : (x->texels < y->texels) - (x->texels > y->texels);
-}
-
-// Gives every arena tensor its place; returns the arena's texels.
-static uint64_t place(struct recording *r)
-{
-    struct memory **list = calloc((size_t)r->num_memory, sizeof *list);
-    if (!list)
-        abort();
-    int num = 0;
-    for (int i = 0; i < r->num_memory; i++)
-        if (r->memory[i].kind == MEMORY_ARENA && r->memory[i].born >= 0)
-            list[num++] = &r->memory[i];
-    for (int i = 0; i < num; i++)
-        if (list[i]->kept)
-            list[i]->dies = r->num_launches;
-    qsort(list, (size_t)num, sizeof *list, by_birth);
-
-    uint64_t top = ALIGN_TEXELS; // texel 0 stays zero
-    for (int i = 0; i < num; i++) {
-        uint64_t at = ALIGN_TEXELS;
-        for (bool moved = true; moved;) {
-            moved = false;
-            for (int k = 0; k < i; k++) {
-                const bool together = list[k]->dies >= list[i]->born;
-                const uint64_t end = list[k]->base + list[k]->texels;
-                if (together && at < end && list[k]->base < at + list[i]->texels) {
-                    at = (end + ALIGN_TEXELS - 1) / ALIGN_TEXELS * ALIGN_TEXELS;
-                    moved = true;
-                }
-            }
-        }
-        list[i]->base = (uint32_t)at;
-        if (at + list[i]->texels > top)
-            top = at + list[i]->texels;
-    }
-    free(list);
-    return top;
-}
-
-// Result and upload tensors lie one after the other.
-static uint64_t stack(struct recording *r, enum memory_kind kind)
-{
-    uint64_t top = ALIGN_TEXELS;
-    for (int i = 0; i < r->num_memory; i++) {
-        if (r->memory[i].kind != kind)
-            continue;
-        r->memory[i].base = (uint32_t)top;
-        top += (r->memory[i].texels + ALIGN_TEXELS - 1) / ALIGN_TEXELS * ALIGN_TEXELS;
-    }
-    return top;
-}
-
 static void use_storage(struct recording *r, enum memory_kind kind, struct ww_storage *storage)
 {
     for (int i = 0; i < r->num_memory; i++)
@@ -96,13 +36,13 @@ static bool allocate(struct ww_plan *plan, struct ww_error *err)
 {
     struct ww_device *device = plan->device;
     struct recording *r = &plan->recording;
-    const uint64_t arena = place(r) * 16;
+    const uint64_t arena = ww_place_arena(r) * 16;
     if (arena > (uint64_t)device->profile.max_texels * 16)
         return ww_fail(err, WW_E_MEMORY, "activations of %.1f MB exceed this device's %.1f MB",
                        (double)arena / 1e6, (double)device->profile.max_texels * 16e-6);
     plan->arena = ww_storage_create(device, arena, WW_PLACE_DEVICE, err);
-    plan->results = ww_storage_create(device, stack(r, MEMORY_RESULT) * 16, WW_PLACE_READBACK, err);
-    plan->uploads = ww_storage_create(device, stack(r, MEMORY_UPLOAD) * 16, WW_PLACE_UPLOAD, err);
+    plan->results = ww_storage_create(device, ww_place_stack(r, MEMORY_RESULT) * 16, WW_PLACE_READBACK, err);
+    plan->uploads = ww_storage_create(device, ww_place_stack(r, MEMORY_UPLOAD) * 16, WW_PLACE_UPLOAD, err);
     plan->control = ww_storage_create(
         device, WW_PARAM_BYTES + sizeof(VkDispatchIndirectCommand) * (size_t)(r->num_launches + 1),
         WW_PLACE_UPLOAD, err);
@@ -116,57 +56,6 @@ static bool allocate(struct ww_plan *plan, struct ww_error *err)
     return ww_storage_write(device, plan->arena, 0, zero, sizeof zero, err) &&
            ww_storage_write(device, plan->results, 0, zero, sizeof zero, err) &&
            ww_storage_write(device, plan->uploads, 0, zero, sizeof zero, err);
-}
-
-// Texels a launch touches of one operand.
-struct range {
-    const struct ww_storage *storage;
-    uint64_t begin, end;
-};
-
-static struct range range_of(const struct recording *r, struct ww_tensor t)
-{
-    const struct memory *m = &r->memory[t.id];
-    const uint64_t begin = (uint64_t)m->base + t.first;
-    const uint64_t last = (uint64_t)(t.n - 1) * t.step;
-    return (struct range){m->storage, begin,
-                          begin + last + (uint64_t)ww_quads(t) * (uint64_t)t.h * (uint64_t)t.w};
-}
-
-static bool overlap(struct range a, struct range b)
-{
-    return a.storage == b.storage && a.begin < b.end && b.begin < a.end;
-}
-
-// Whether launch `b` must wait for launch `a`: one writes what the other touches.
-static bool depends(const struct recording *r, const struct launch *a, const struct launch *b)
-{
-    for (int o = 0; o < WW_MAX_OUTPUTS; o++) {
-        for (int k = 0; k < WW_MAX_OPERANDS; k++) {
-            const bool output = k < WW_MAX_OUTPUTS;
-            const struct ww_tensor tb = output ? b->out[k] : b->in[k - WW_MAX_OUTPUTS];
-            const struct ww_tensor ta = output ? a->out[k] : a->in[k - WW_MAX_OUTPUTS];
-            if (ww_some(a->out[o]) && ww_some(tb) &&
-                overlap(range_of(r, a->out[o]), range_of(r, tb)))
-                return true;
-            if (ww_some(b->out[o]) && ww_some(ta) &&
-                overlap(range_of(r, b->out[o]), range_of(r, ta)))
-                return true;
-        }
-    }
-    return false;
-}
-
-static void place_barriers(struct recording *r)
-{
-    int since = 0; // the first launch after the last barrier
-    for (int i = 0; i < r->num_launches; i++)
-        for (int k = since; k < i; k++)
-            if (depends(r, &r->launches[k], &r->launches[i])) {
-                r->launches[i].barrier = true;
-                since = i;
-                break;
-            }
 }
 
 static void write_set(struct ww_plan *plan, const struct launch *l, VkDescriptorSet set)
@@ -270,13 +159,13 @@ static void record_launch(struct ww_plan *plan, VkCommandBuffer buffer, int inde
     }
     struct ww_header header = {0};
     for (int o = 0; o < WW_MAX_OUTPUTS; o++) {
-        const struct range range = range_of(r, l->out[o]);
+        const struct texels range = ww_texels_of(r, l->out[o]);
         if (ww_some(l->out[o]))
             header.out[o] = range.storage->address + range.begin * 16;
     }
     for (int i = 0; i < WW_MAX_INPUTS; i++)
         if (ww_some(l->in[i]))
-            header.in[i] = (uint32_t)(range_of(r, l->in[i]).begin *
+            header.in[i] = (uint32_t)(ww_texels_of(r, l->in[i]).begin *
                                       (16u / (unsigned)WW_TEXEL_BYTES(l->kernel->view[i])));
     vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, l->pipeline);
     vkCmdBindDescriptorSets(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, plan->device->layout, 0, 1,
@@ -323,7 +212,8 @@ fail:
     return false;
 }
 
-static bool submit(struct ww_plan *plan, VkCommandBuffer buffer, struct ww_error *err)
+static bool submit(struct ww_plan *plan, VkCommandBuffer buffer, uint64_t patience_ns,
+                   struct ww_error *err)
 {
     const uint64_t value = ++plan->submitted;
     const VkTimelineSemaphoreSubmitInfo timeline = {
@@ -341,12 +231,11 @@ static bool submit(struct ww_plan *plan, VkCommandBuffer buffer, struct ww_error
                                       .pSemaphores = &plan->done,
                                       .pValues = &value};
     VK_TRY(plan->device, err, vkQueueSubmit(plan->device->queue, 1, &info, VK_NULL_HANDLE));
-    const uint64_t patience = value == 1 ? FIRST_NS : WAIT_NS;
-    const VkResult result = vkWaitSemaphores(plan->device->vk, &wait, patience);
-    if (result == VK_TIMEOUT) { // it hangs: nothing but reopening helps
-        plan->device->lost = true;
-        return ww_fail(err, WW_E_DEVICE, "the device did not finish within %llu s",
-                       (unsigned long long)patience / 1000000000);
+    const VkResult result = vkWaitSemaphores(plan->device->vk, &wait, patience_ns);
+    if (result == VK_TIMEOUT) { // nothing but reopening helps
+        plan->device->lost = plan->device->hangs = true;
+        return ww_fail(err, WW_E_DEVICE, "the device did not finish within %d s",
+                       (int)(patience_ns / 1000000000));
     }
     VK_TRY(plan->device, err, result);
     return true;
@@ -385,14 +274,14 @@ static bool create_pipelines(struct ww_plan *plan, struct ww_error *err)
         record_launch(plan, warm, i, false);
         l->groups[0] = x;
         l->batched = batched;
-        if (!finish(plan, warm, err) || !submit(plan, warm, err))
+        if (!finish(plan, warm, err) || !submit(plan, warm, COMPILE_NS, err))
             goto fail;
         vkFreeCommandBuffers(plan->device->vk, plan->device->pool, 1, &warm);
         warm = VK_NULL_HANDLE;
     }
     return true;
 fail:
-    if (warm)
+    if (warm && !plan->device->hangs)
         vkFreeCommandBuffers(plan->device->vk, plan->device->pool, 1, &warm);
     return false;
 }
@@ -428,7 +317,7 @@ struct ww_plan *ww_plan_create(struct ww_cmd *g, struct ww_error *err)
     g->recording = (struct recording){0};
     if (!allocate(plan, err))
         goto fail;
-    place_barriers(&plan->recording);
+    ww_place_barriers(&plan->recording);
     if (!plan->device->profile.reference && !record(plan, err))
         goto fail;
     return plan;
@@ -443,9 +332,10 @@ void ww_plan_destroy(struct ww_plan **pointer)
     if (!plan)
         return;
     const VkDevice vk = plan->device->vk;
-    if (plan->commands)
+    const bool idle = vk && !plan->device->hangs;
+    if (plan->commands && idle)
         vkFreeCommandBuffers(vk, plan->device->pool, 1, &plan->commands);
-    if (vk) {
+    if (idle) {
         vkDestroyDescriptorPool(vk, plan->descriptors, NULL);
         vkDestroySemaphore(vk, plan->done, NULL);
     }
@@ -509,7 +399,7 @@ bool ww_plan_run(struct ww_plan *plan, int n, struct ww_error *err)
         return true;
     }
     set_batch(plan, n);
-    return submit(plan, plan->commands, err);
+    return submit(plan, plan->commands, WAIT_NS, err);
 }
 
 uint64_t ww_plan_bytes(const struct ww_plan *plan)
@@ -531,7 +421,7 @@ const char *ww_plan_stage(struct ww_plan *plan, int i, struct ww_tensor *shape)
 bool ww_plan_read_stage(struct ww_plan *plan, int i, float *out, struct ww_error *err)
 {
     const struct ww_tensor t = plan->recording.stages[i].tensor;
-    const struct range range = range_of(&plan->recording, t);
+    const struct texels range = ww_texels_of(&plan->recording, t);
     float *data = malloc((range.end - range.begin) * 16);
     if (!data)
         abort();
@@ -575,7 +465,7 @@ bool ww_plan_time_launches(struct ww_plan *plan, int runs, struct ww_launch_info
                                          .time_ns = UINT64_MAX};
         for (int k = 0; k < WW_MAX_OPERANDS; k++) {
             const struct ww_tensor t = k < WW_MAX_OUTPUTS ? l->out[k] : l->in[k - WW_MAX_OUTPUTS];
-            const struct range range = range_of(&plan->recording, t);
+            const struct texels range = ww_texels_of(&plan->recording, t);
             out[i].bytes += ww_some(t) ? (range.end - range.begin) * 16 : 0;
         }
         VkCommandBuffer buffer = VK_NULL_HANDLE;
@@ -589,11 +479,11 @@ bool ww_plan_time_launches(struct ww_plan *plan, int runs, struct ww_launch_info
             if (reference)
                 run_reference(plan, l, 1);
             else
-                ok = submit(plan, buffer, err);
+                ok = submit(plan, buffer, WAIT_NS, err);
             const uint64_t took = now_ns() - start;
             out[i].time_ns = took < out[i].time_ns ? took : out[i].time_ns;
         }
-        if (buffer)
+        if (buffer && !plan->device->hangs)
             vkFreeCommandBuffers(plan->device->vk, plan->device->pool, 1, &buffer);
         if (!ok)
             return false;

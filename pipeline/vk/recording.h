@@ -51,6 +51,20 @@ struct recording {
 void *ww_append(void *list, int *num, int *cap, size_t bytes);
 #define WW_APPEND(r, what) ww_append(&(r)->what, &(r)->num_##what, &(r)->cap_##what, sizeof *(r)->what)
 
+// Texels that a launch touches of one operand.
+struct texels {
+    const struct ww_storage *storage;
+    uint64_t begin, end;
+};
+
+// place.c. Gives every arena tensor its place; returns the arena's texels.
+uint64_t ww_place_arena(struct recording *r);
+// Tensors of a kind one after the other; returns their texels.
+uint64_t ww_place_stack(struct recording *r, enum memory_kind kind);
+// After storages are known: marks each launch that must wait for one before it.
+void ww_place_barriers(struct recording *r);
+struct texels ww_texels_of(const struct recording *r, struct ww_tensor t);
+
 struct ww_cmd {
     struct ww_device *device;
     struct recording recording;

@@ -1,0 +1,109 @@
+// Where activations go: in the order they are born, each takes the lowest gap in the arena that no
+// tensor alive at the same time overlaps. For networks, which are chains with short side branches,
+// that comes within a few per cent of the largest set alive at once.
+
+#include "recording.h"
+
+#include <stdlib.h>
+
+#define ALIGN_TEXELS 4u // 64 bytes: a cache line
+
+static int by_birth(const void *a, const void *b)
+{
+    const struct memory *x = *(struct memory *const *)a, *y = *(struct memory *const *)b;
+    return x->born != y->born ? (x->born > y->born) - (x->born < y->born)
+                              : (x->texels < y->texels) - (x->texels > y->texels);
+}
+
+uint64_t ww_place_arena(struct recording *r)
+{
+    struct memory **list = calloc((size_t)r->num_memory, sizeof *list);
+    if (!list)
+        abort();
+    int num = 0;
+    for (int i = 0; i < r->num_memory; i++)
+        if (r->memory[i].kind == MEMORY_ARENA && r->memory[i].born >= 0)
+            list[num++] = &r->memory[i];
+    for (int i = 0; i < num; i++)
+        if (list[i]->kept)
+            list[i]->dies = r->num_launches;
+    qsort(list, (size_t)num, sizeof *list, by_birth);
+
+    uint64_t top = ALIGN_TEXELS; // texel 0 stays zero
+    for (int i = 0; i < num; i++) {
+        uint64_t at = ALIGN_TEXELS;
+        for (bool moved = true; moved;) {
+            moved = false;
+            for (int k = 0; k < i; k++) {
+                const bool together = list[k]->dies >= list[i]->born;
+                const uint64_t end = list[k]->base + list[k]->texels;
+                if (together && at < end && list[k]->base < at + list[i]->texels) {
+                    at = (end + ALIGN_TEXELS - 1) / ALIGN_TEXELS * ALIGN_TEXELS;
+                    moved = true;
+                }
+            }
+        }
+        list[i]->base = (uint32_t)at;
+        if (at + list[i]->texels > top)
+            top = at + list[i]->texels;
+    }
+    free(list);
+    return top;
+}
+
+uint64_t ww_place_stack(struct recording *r, enum memory_kind kind)
+{
+    uint64_t top = ALIGN_TEXELS;
+    for (int i = 0; i < r->num_memory; i++) {
+        if (r->memory[i].kind != kind)
+            continue;
+        r->memory[i].base = (uint32_t)top;
+        top += (r->memory[i].texels + ALIGN_TEXELS - 1) / ALIGN_TEXELS * ALIGN_TEXELS;
+    }
+    return top;
+}
+
+struct texels ww_texels_of(const struct recording *r, struct ww_tensor t)
+{
+    const struct memory *m = &r->memory[t.id];
+    const uint64_t begin = (uint64_t)m->base + t.first;
+    const uint64_t last = (uint64_t)(t.n - 1) * t.step;
+    return (struct texels){m->storage, begin,
+                          begin + last + (uint64_t)ww_quads(t) * (uint64_t)t.h * (uint64_t)t.w};
+}
+
+static bool overlap(struct texels a, struct texels b)
+{
+    return a.storage == b.storage && a.begin < b.end && b.begin < a.end;
+}
+
+// Whether launch `b` must wait for launch `a`: one writes what the other touches.
+static bool depends(const struct recording *r, const struct launch *a, const struct launch *b)
+{
+    for (int o = 0; o < WW_MAX_OUTPUTS; o++) {
+        for (int k = 0; k < WW_MAX_OPERANDS; k++) {
+            const bool output = k < WW_MAX_OUTPUTS;
+            const struct ww_tensor tb = output ? b->out[k] : b->in[k - WW_MAX_OUTPUTS];
+            const struct ww_tensor ta = output ? a->out[k] : a->in[k - WW_MAX_OUTPUTS];
+            if (ww_some(a->out[o]) && ww_some(tb) &&
+                overlap(ww_texels_of(r, a->out[o]), ww_texels_of(r, tb)))
+                return true;
+            if (ww_some(b->out[o]) && ww_some(ta) &&
+                overlap(ww_texels_of(r, b->out[o]), ww_texels_of(r, ta)))
+                return true;
+        }
+    }
+    return false;
+}
+
+void ww_place_barriers(struct recording *r)
+{
+    int since = 0; // the first launch after the last barrier
+    for (int i = 0; i < r->num_launches; i++)
+        for (int k = since; k < i; k++)
+            if (depends(r, &r->launches[k], &r->launches[i])) {
+                r->launches[i].barrier = true;
+                since = i;
+                break;
+            }
+}
