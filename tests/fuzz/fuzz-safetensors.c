@@ -3,39 +3,13 @@
 
 #include "weights/weights.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/utf8.h"
+#include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
-
-#define EXPECT(cond)                                                                               \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            fprintf(stderr, "does not hold: %s\n", #cond);                                         \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
-
-// A file without a disk, the same one for all inputs.
-static const char *as_file(const uint8_t *data, size_t size)
-{
-    static char path[64];
-    static int fd = -1;
-    if (fd < 0) {
-        fd = memfd_create("fuzz.safetensors", MFD_CLOEXEC);
-        EXPECT(fd >= 0);
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    }
-    EXPECT(ftruncate(fd, 0) == 0 && pwrite(fd, data, size, 0) == (ssize_t)size);
-    return path;
-}
 
 static void check_tensors(const struct ww_weights *weights, const uint8_t *file, size_t size)
 {

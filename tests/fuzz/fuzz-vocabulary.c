@@ -4,20 +4,9 @@
 #include "models/match.h"
 #include "models/vocabulary.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define EXPECT(cond)                                                                               \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            fprintf(stderr, "does not hold: %s\n", #cond);                                         \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
+#include "fuzz.h"
 
 static char dir[] = "/tmp/fuzz-vocabulary-XXXXXX", path[64];
 
