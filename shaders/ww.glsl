@@ -5,6 +5,8 @@
 // binding range. Two 64-bit stores take it a third less time than four of 32 bits.
 // Offsets count texels from the start of the storage, whose texel 0 is zero and never written: it
 // is what lies outside a picture.
+// Push constants are copied where main begins: read in a loop, software Vulkan gathers them for each
+// lane in every turn.
 
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_buffer_reference : require
@@ -25,9 +27,9 @@ layout(buffer_reference, std430, buffer_reference_align = 4) buffer Words { uint
 #define PUSH(fields)                                                                               \
     struct Args { fields };                                                                        \
     layout(push_constant) uniform Push { uint64_t out_[2]; uint in_[6]; Args args; } pushed;       \
-    uint64_t out_[2] = pushed.out_;                                                          \
-    uint in_[6] = pushed.in_;                                                                \
-    Args push = pushed.args;                                                                 \
+    uint64_t out_[2] = pushed.out_;                                                                \
+    uint in_[6] = pushed.in_;                                                                      \
+    Args push = pushed.args;                                                                       \
     void store(uint output_, uint at, vec4 v)                                                      \
     {                                                                                              \
         Quads(out_[output_]).at[at] = u64vec2(packUint2x32(floatBitsToUint(v.xy)),                 \
@@ -36,7 +38,7 @@ layout(buffer_reference, std430, buffer_reference_align = 4) buffer Words { uint
 
 #define INPUT_QUADS(i)                                                                             \
     layout(binding = 1 + 3 * i, rgba32f) readonly uniform imageBuffer quads##i;                    \
-    vec4 quad##i(uint at) { return imageLoad(quads##i, int(in_[i] + at)); }                   \
+    vec4 quad##i(uint at) { return imageLoad(quads##i, int(in_[i] + at)); }                        \
     vec4 quad_or_zero##i(bool inside, uint at)                                                     \
     { return imageLoad(quads##i, inside ? int(in_[i] + at) : 0); }
 #define INPUT_WORDS(i)                                                                             \
