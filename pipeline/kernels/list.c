@@ -1,3 +1,4 @@
+#include "detr.h"
 #include "kernels.h"
 #include "tokens.h"
 
@@ -6,4 +7,5 @@ const struct ww_kernel *const ww_kernels[] = {
     &ww_kernel_separable, &ww_kernel_mean, &ww_kernel_upsample2, &ww_kernel_combine,
     &ww_kernel_peaks, &ww_kernel_keypoints,
     &ww_kernel_layernorm, &ww_kernel_embed, &ww_kernel_attention,
-    &ww_kernel_matmul, &ww_kernel_lookup, &ww_kernel_rmsnorm, &ww_kernel_causal, NULL};
+    &ww_kernel_matmul, &ww_kernel_lookup, &ww_kernel_rmsnorm, &ww_kernel_causal,
+    &ww_kernel_deformable, NULL};
