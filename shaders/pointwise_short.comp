@@ -11,6 +11,7 @@ layout(constant_id = 2) const int Q = 6;
 layout(constant_id = 3) const uint ACT = 0;
 layout(constant_id = 4) const bool SCALED = false;
 layout(constant_id = 5) const bool RESIDUAL = false;
+layout(constant_id = 6) const bool FIRST = false; // the residual comes before the activation
 
 PUSH(uint pixels; uint Q_; uint N; uint x_step; uint y_step; uint r_step; uint s_step; uint pairs;)
 INPUT_QUADS(0) // x
@@ -51,7 +52,10 @@ void main()
                 const uint p = p0 + m * LX;
                 if (p < push.pixels && n0 + n < push.N) {
                     const uint to = (n0 + n) * push.pixels + p;
-                    vec4 y = activate(ACT, acc[2 * m + n]);
+                    vec4 y = acc[2 * m + n];
+                    if (FIRST)
+                        y += quad2(batch * push.r_step + to);
+                    y = activate(ACT, y);
                     if (RESIDUAL)
                         y += quad2(batch * push.r_step + to);
                     store(0, batch * push.y_step + to, y);

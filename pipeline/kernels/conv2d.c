@@ -17,9 +17,11 @@ void ww_conv2d(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const s
     const int stride = params->stride ? params->stride : 1;
     const int dilation = params->dilation ? params->dilation : 1;
     const int reach = (w->k - 1) * dilation + 1;
-    const struct ww_same rows = ww_same(x.h, reach, stride), cols = ww_same(x.w, reach, stride);
+    struct ww_same rows = ww_same(x.h, reach, stride), cols = ww_same(x.w, reach, stride);
+    if (params->padded) // what lies beyond is zero on either side: any size may come out
+        rows = cols = (struct ww_same){.before = params->pad};
     ww_expect(g, w->c_in == x.c && w->c_out == y.c && y.n == x.n);
-    ww_expect(g, y.h == rows.out && y.w == cols.out);
+    ww_expect(g, params->padded ? params->pad >= 0 : y.h == rows.out && y.w == cols.out);
     ww_expect(g, !ww_some(params->residual) && !ww_some(params->scale));
     const int N = ww_quads(y), tile = N > 2 ? 4 : 2;
     const uint32_t strips = ww_div_up(y.w, 8 * ROWS), k = (uint32_t)w->k;
@@ -72,19 +74,29 @@ static void reference(const struct ww_args *a)
 static void attempt(struct ww_try *t, const int *size)
 {
     const int n = size[0], h = size[1], w = size[2], c = size[3], o = size[4], k = size[5];
-    const int stride = size[6], dilation = size[7] ? size[7] : 1;
+    const int stride = size[6], dilation = size[7] > 0 ? size[7] : 1;
     const struct ww_filter filter = ww_try_conv(t, k, c, o);
     const int reach = (k - 1) * dilation + 1;
+    const bool padded = size[7] < 0; // as ResNet is
+    if (padded) {
+        ww_conv2d(ww_try_cmd(t),
+                  ww_try_out(t, n, o, ww_padded(h, k, k / 2, stride), ww_padded(w, k, k / 2, stride)),
+                  ww_try_in(t, n, c, h, w), &filter,
+                  ww_conv_params(.stride = stride, .padded = true, .pad = k / 2, .act = WW_ACT_RELU));
+        return;
+    }
     ww_conv2d(ww_try_cmd(t),
               ww_try_out(t, n, o, ww_same(h, reach, stride).out, ww_same(w, reach, stride).out),
               ww_try_in(t, n, c, h, w), &filter,
               ww_conv_params(.stride = stride, .dilation = dilation, .act = WW_ACT_HSWISH));
 }
 
-// batch, height, width, channels in, out, window, stride, dilation
+// batch, height, width, channels in, out, window, stride, dilation or -1: padded
 static const int sizes[][8] = {{1, 1, 1, 1, 1, 3, 1, 1},     {2, 9, 11, 3, 7, 3, 2, 1},
                                {1, 17, 12, 6, 18, 5, 1, 2},  {1, 15, 40, 3, 16, 7, 2, 1},
-                               {1, 256, 256, 3, 16, 3, 2, 1}, {0}};
+                               {2, 14, 17, 9, 12, 3, 2, -1},
+                               {1, 23, 18, 3, 8, 7, 2, -1},  {1, 10, 9, 12, 24, 1, 2, -1},
+                               {1, 12, 13, 16, 5, 3, 1, -1}, {1, 256, 256, 3, 16, 3, 2, 1}, {0}};
 
 const struct ww_kernel ww_kernel_conv2d = {
     .name = "conv2d",

@@ -2,7 +2,7 @@
 //
 // A call records; `y` must have the shape that comes out, and may be a slice. Padding is
 // TensorFlow's "same": out = ceil(in / stride), total = max((out - 1) stride + k - in, 0), the
-// smaller half before.
+// smaller half before; or as PyTorch has it, where a convolution says so.
 
 #pragma once
 
@@ -20,10 +20,13 @@ struct ww_filter {
 struct ww_conv_params {
     int stride;                 // 0: 1
     int dilation;               // 0: 1; conv2d alone
+    bool padded;                // conv2d alone: by `pad` cells before each axis; y's size says how
+    int pad;                    // far the windows go behind it
     enum ww_activation_fn act;
     enum ww_activation_fn inner; // separable: between its halves
     struct ww_tensor scale;      // [n][c][1][1], times x; none: 1
     struct ww_tensor residual;   // added after the activation; none: 0
+    bool residual_first;         // pointwise alone: before the activation
 };
 #define ww_conv_params(...) (&(struct ww_conv_params){__VA_ARGS__})
 
@@ -117,6 +120,13 @@ static inline struct ww_same ww_same(int in, int k, int stride)
     const int out = (in + stride - 1) / stride;
     const int total = (out - 1) * stride + k - in;
     return (struct ww_same){out, total > 0 ? total / 2 : 0};
+}
+
+// PyTorch's: windows that begin within `pad` cells before the first and end within as many behind the
+// last.
+static inline int ww_padded(int in, int reach, int pad, int stride)
+{
+    return (in + 2 * pad - reach) / stride + 1;
 }
 
 // A filter as an operand.

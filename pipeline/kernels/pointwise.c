@@ -35,10 +35,11 @@ void ww_pointwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                               // Walk all outputs, unless there would be too few groups for two cores.
                               strips >= 64 ? ww_div_up(N, 2) : 2};
     const uint32_t act = params->act, scaled = ww_some(params->scale),
-                   residual = ww_some(params->residual);
+                   first = ww_some(params->residual) && params->residual_first,
+                   residual = ww_some(params->residual) && !first;
     const uint32_t long_spec[] = {8, (uint32_t)rows, LONG_QUADS, LONG_QUADS / 2, act, scaled,
-                                  residual};
-    const uint32_t short_spec[] = {8, (uint32_t)rows, (uint32_t)Q, act, scaled, residual};
+                                  residual, first};
+    const uint32_t short_spec[] = {8, (uint32_t)rows, (uint32_t)Q, act, scaled, residual, first};
     ww_launch(g, &ww_kernel_pointwise,
               &(struct ww_launch_params){
                   .out = {y},
@@ -46,7 +47,7 @@ void ww_pointwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   .push = &push,
                   .push_bytes = sizeof push,
                   .spec = brief ? short_spec : long_spec,
-                  .num_spec = brief ? 6 : 7,
+                  .num_spec = brief ? 7 : 8,
                   .variant = brief ? SHORT : LONG,
                   .groups = {strips,
                              brief ? ww_div_up(N, 2 * (int)push.pairs) : ww_div_up(N, LONG_QUADS),
@@ -61,6 +62,7 @@ static void reference(const struct ww_args *a)
     const struct push *push = a->push;
     const bool brief = a->in[0].h * a->in[0].w > 8 && push->q <= SHORT_QUADS;
     const enum ww_activation_fn act = brief ? a->spec[3] : a->spec[4];
+    const bool first = brief ? a->spec[6] : a->spec[7];
     const float *bias = a->i[1], *w = a->i[1] + 4 * push->n;
     const size_t plane = (size_t)push->pixels * 4;
     for (int b = 0; b < a->batch; b++) {
@@ -76,10 +78,9 @@ static void reference(const struct ww_args *a)
                            w[tap * 4 + (size_t)(o % 4)];
                 }
                 const size_t at = ((size_t)(o / 4) * push->pixels + p) * 4 + (size_t)(o % 4);
-                float v = ww_activate(act, (float)sum);
-                if (a->i[2])
-                    v += a->i[2][(size_t)b * push->r_step * 4 + at];
-                a->o[0][(size_t)b * push->y_step * 4 + at] = v;
+                const float r = a->i[2] ? a->i[2][(size_t)b * push->r_step * 4 + at] : 0;
+                const float v = ww_activate(act, (float)sum + (first ? r : 0));
+                a->o[0][(size_t)b * push->y_step * 4 + at] = v + (first ? 0 : r);
             }
         }
     }
@@ -94,14 +95,17 @@ static void attempt(struct ww_try *t, const int *size)
                  ww_conv_params(.act = (enum ww_activation_fn)size[5],
                                 .scale = size[6] ? ww_try_in(t, n, c, 1, 1) : (struct ww_tensor){0},
                                 .residual = size[7] ? ww_try_in(t, n, o, h, w)
-                                                    : (struct ww_tensor){0}));
+                                                    : (struct ww_tensor){0},
+                                .residual_first = size[7] == 2));
 }
 
-// batch, height, width, channels in, out, activation, scaled, residual
+// batch, height, width, channels in, out, activation, scaled, residual (2: before the activation)
 static const int sizes[][8] = {{1, 1, 1, 1, 1, 0, 0, 0},      {1, 1, 1, 72, 24, 1, 0, 0},
                                {2, 5, 7, 19, 33, 1, 1, 1},    {3, 1, 9, 64, 3, 5, 1, 0},
                                {1, 13, 31, 131, 97, 3, 0, 1}, {2, 8, 8, 48, 16, 4, 0, 0},
-                               {1, 16, 16, 52, 40, 6, 1, 1},  {1, 32, 32, 528, 88, 2, 0, 0},
+                               {1, 16, 16, 52, 40, 6, 1, 1},  {1, 5, 9, 20, 12, 1, 0, 2},
+                               {1, 5, 9, 80, 12, 1, 0, 2},    {1, 25, 42, 2048, 512, 1, 0, 0},
+                               {1, 32, 32, 528, 88, 2, 0, 0},
                                {0}};
 
 const struct ww_kernel ww_kernel_pointwise = {
