@@ -35,7 +35,44 @@ void ww_deformable(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor value,
                    struct ww_tensor offsets, struct ww_tensor weights, struct ww_tensor reference,
                    struct ww_tensor levels, const struct ww_deformable_params *params);
 
+// y = (x - mean) / sqrt(variance + eps) gain + lift, over each of `groups` groups of channels and all
+// pixels of a map x [n][c][h][w]; to pixels `at` and on of y, which may be rows of tokens.
+void ww_groupnorm(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
+                  const struct ww_filter *w, int groups, float eps, int at);
+
+// The rows of the y.w largest scores, the first channel of x [n][c][1][rows], best first, of equals
+// the one of the smaller number: y [n][4][1][k] of number, score, 0, 0.
+void ww_topk(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x);
+// y[r] = x[rows[r]], as ww_topk numbers them.
+void ww_gather(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct ww_tensor rows);
+// y[r] = x[r] where kept[r], the first channel of [n][c][1][rows], is not 0; else 0.
+void ww_keep(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct ww_tensor kept);
+
+// Coordinates x [n][4][1][rows] in [0, 1] as sines and cosines in turn, of wavelengths from 1 to
+// `temperature`: y [n][numbers x 1 to 4][1][rows], x before y or `y_first`.
+struct ww_sinecode_params {
+    int numbers; // of one coordinate, a multiple of 4
+    float temperature;
+    bool y_first;
+    struct ww_tensor levels; // given: coordinates are of the valid part, the code of the picture
+};
+#define ww_sinecode_params(...) (&(struct ww_sinecode_params){__VA_ARGS__})
+void ww_sinecode(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
+                 const struct ww_sinecode_params *params);
+
+// y = sigmoid(x + logit(reference)), all [n][4][1][rows]; y may be x.
+struct ww_refine_params {
+    float eps;
+    bool inner;  // log(c / (1 - c)), c clamped to [eps, 1 - eps]; else log(max(r, eps) / max(1 - r, eps))
+    bool points; // of the reference, x and y alone count
+};
+#define ww_refine_params(...) (&(struct ww_refine_params){__VA_ARGS__})
+void ww_refine(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct ww_tensor reference,
+               const struct ww_refine_params *params);
+
 // For attempts: levels of halving sizes from h x w on, an image of the batch valid in a part of them.
 struct ww_tensor ww_try_levels(struct ww_try *t, int n, int levels, int h, int w, int *tokens);
 
-extern const struct ww_kernel ww_kernel_deformable;
+extern const struct ww_kernel ww_kernel_deformable, ww_kernel_moments, ww_kernel_groupnorm,
+    ww_kernel_topk, ww_kernel_gather, ww_kernel_sinecode, ww_kernel_refine,
+    ww_kernel_keep;
