@@ -1,5 +1,6 @@
 #include "torch.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,6 +71,91 @@ void ww_load_linears(struct ww_loader *l, struct ww_filter *f, int c_in, int c_o
     char name[MAX_NAME];
     TELL(name, fmt);
     load_linears(l, f, c_in, c_out, parts, num_parts, name);
+}
+
+void ww_load_spread(struct ww_loader *l, struct ww_filter *f, int c_in, int groups, int each,
+                    int room, const char *fmt, ...)
+{
+    char name[MAX_NAME];
+    TELL(name, fmt);
+    float *w = need(l, name, "", ".weight", groups * each, c_in);
+    float *bias = need(l, name, "", ".bias", 0, groups * each);
+    if (!l->failed) {
+        const size_t in = (size_t)c_in, all = (size_t)groups * (size_t)room;
+        float *turned = calloc((in + 1) * all, sizeof *turned);
+        if (!turned)
+            abort();
+        for (int o = 0; o < groups * each; o++) {
+            const size_t to = (size_t)(o / each * room + o % each);
+            for (size_t i = 0; i < in; i++)
+                turned[i * all + to] = w[(size_t)o * in + i];
+            turned[in * all + to] = bias[o];
+        }
+        ww_pack_conv(l->bank, f, 1, c_in, (int)all, turned, turned + in * all);
+        free(turned);
+    }
+    free(w);
+    free(bias);
+}
+
+// NAME.weight [c_out][c_in][k][k] as [k][k][c_in][c_out], each output times its `scale`.
+static float *need_window(struct ww_loader *l, const char *name, int k, int c_in, int c_out,
+                          const float *scale)
+{
+    char full[MAX_NAME + 8];
+    snprintf(full, sizeof full, "%s.weight", name);
+    const struct ww_weight *weight =
+        l->failed ? NULL
+                  : ww_weights_need(l->weights, full, l->err, 4, (int64_t)c_out, (int64_t)c_in,
+                                    (int64_t)k, (int64_t)k);
+    l->failed |= !weight;
+    float *from = weight ? ww_load_floats(l, weight) : NULL;
+    if (!from)
+        return NULL;
+    const size_t taps = (size_t)(k * k), in = (size_t)c_in, out = (size_t)c_out;
+    float *to = malloc(sizeof *to * taps * in * out);
+    if (!to)
+        abort();
+    for (size_t o = 0; o < out; o++)
+        for (size_t i = 0; i < in; i++)
+            for (size_t t = 0; t < taps; t++)
+                to[(t * in + i) * out + o] = from[(o * in + i) * taps + t] * (scale ? scale[o] : 1);
+    free(from);
+    return to;
+}
+
+void ww_load_conv2d(struct ww_loader *l, struct ww_filter *f, int k, int c_in, int c_out,
+                    const char *fmt, ...)
+{
+    char name[MAX_NAME];
+    TELL(name, fmt);
+    float *w = need_window(l, name, k, c_in, c_out, NULL);
+    float *bias = need(l, name, "", ".bias", 0, c_out);
+    if (!l->failed)
+        ww_pack_conv(l->bank, f, k, c_in, c_out, w, bias);
+    free(w);
+    free(bias);
+}
+
+// y = (x - mean) weight / sqrt(var + eps) + bias
+void ww_load_conv_norm(struct ww_loader *l, struct ww_filter *f, int k, int c_in, int c_out,
+                       float eps, const char *conv, const char *norm)
+{
+    float *gain = need(l, norm, "", ".weight", 0, c_out), *lift = need(l, norm, "", ".bias", 0, c_out);
+    float *mean = need(l, norm, "", ".running_mean", 0, c_out);
+    float *var = need(l, norm, "", ".running_var", 0, c_out);
+    for (int o = 0; !l->failed && o < c_out; o++) {
+        gain[o] = (float)((double)gain[o] / sqrt((double)var[o] + (double)eps));
+        lift[o] = (float)((double)lift[o] - (double)mean[o] * (double)gain[o]);
+    }
+    float *w = need_window(l, conv, k, c_in, c_out, gain);
+    if (!l->failed)
+        ww_pack_conv(l->bank, f, k, c_in, c_out, w, lift);
+    free(w);
+    free(gain);
+    free(lift);
+    free(mean);
+    free(var);
 }
 
 void ww_load_norm(struct ww_loader *l, struct ww_filter *f, int c, const char *fmt, ...)

@@ -153,15 +153,37 @@ void ww_keep_stages(struct ww_cmd *g, bool keep)
     g->keep_stages = keep;
 }
 
-void ww_stage(struct ww_cmd *g, struct ww_tensor t, const char *fmt, ...)
+static void WW_PRINTF(4, 0) add_stage(struct ww_cmd *g, struct ww_tensor t, enum ww_stage_kind kind,
+                                      const char *fmt, va_list args)
 {
     if (!g->keep_stages || !ww_some(t))
         return;
     struct stage *s = WW_APPEND(&g->recording, stages);
-    va_list args;
-    va_start(args, fmt);
     vsnprintf(s->name, sizeof s->name, fmt, args);
-    va_end(args);
+    s->kind = kind;
     s->tensor = t;
     g->recording.memory[t.id].kept = true;
+}
+
+#define ADD_STAGE(kind)                                                                            \
+    do {                                                                                           \
+        va_list args;                                                                              \
+        va_start(args, fmt);                                                                       \
+        add_stage(g, t, kind, fmt, args);                                                          \
+        va_end(args);                                                                              \
+    } while (0)
+
+void ww_stage(struct ww_cmd *g, struct ww_tensor t, const char *fmt, ...)
+{
+    ADD_STAGE(WW_STAGE_PIXELS);
+}
+
+void ww_stage_map(struct ww_cmd *g, struct ww_tensor t, const char *fmt, ...)
+{
+    ADD_STAGE(WW_STAGE_MAP);
+}
+
+void ww_stage_rows(struct ww_cmd *g, struct ww_tensor t, const char *fmt, ...)
+{
+    ADD_STAGE(WW_STAGE_ROWS);
 }

@@ -67,6 +67,9 @@ void ww_keep_stages(struct ww_cmd *g, bool keep);
 // Keeps `t` alive to the end under `name`, so that the host can read it. Ignored unless stages are
 // kept.
 void ww_stage(struct ww_cmd *g, struct ww_tensor t, const char *fmt, ...) WW_PRINTF(3, 4);
+// The same, but a trace shall tell it as PyTorch has it: a map as [n][c][h][w]; rows as [n][rows][c].
+void ww_stage_map(struct ww_cmd *g, struct ww_tensor t, const char *fmt, ...) WW_PRINTF(3, 4);
+void ww_stage_rows(struct ww_cmd *g, struct ww_tensor t, const char *fmt, ...) WW_PRINTF(3, 4);
 
 // Turns the recording into something that can be replayed. Borrows nothing from `g` but the device.
 // WW_E_MEMORY, WW_E_DEVICE; a marked recording is WW_E_UNSUPPORTED.
@@ -83,7 +86,9 @@ void *ww_plan_host(struct ww_plan *plan, struct ww_tensor t);
 uint64_t ww_plan_bytes(const struct ww_plan *plan); // of the arena
 int ww_plan_num_stages(const struct ww_plan *plan);
 const char *ww_plan_stage(struct ww_plan *plan, int i, struct ww_tensor *shape);
-// Copies a stage as [n][h][w][c] floats.
+enum ww_stage_kind { WW_STAGE_PIXELS, WW_STAGE_MAP, WW_STAGE_ROWS };
+enum ww_stage_kind ww_plan_stage_kind(struct ww_plan *plan, int i); // by which call it was named
+// Copies a stage as [n][h][w][c] floats, whatever its kind.
 bool ww_plan_read_stage(struct ww_plan *plan, int i, float *out, struct ww_error *err);
 
 struct ww_launch_info {

@@ -418,6 +418,11 @@ const char *ww_plan_stage(struct ww_plan *plan, int i, struct ww_tensor *shape)
     return plan->recording.stages[i].name;
 }
 
+enum ww_stage_kind ww_plan_stage_kind(struct ww_plan *plan, int i)
+{
+    return plan->recording.stages[i].kind;
+}
+
 bool ww_plan_read_stage(struct ww_plan *plan, int i, float *out, struct ww_error *err)
 {
     const struct ww_tensor t = plan->recording.stages[i].tensor;

@@ -35,6 +35,7 @@ struct launch {
 
 struct stage {
     char name[64];
+    enum ww_stage_kind kind;
     struct ww_tensor tensor;
 };
 

@@ -25,20 +25,43 @@ static void add(void *opaque, const char *name, int rank, const int64_t *dim, co
     ww_weights_write_add(t->writer, full, WW_F32, rank, dim, data);
 }
 
-// [h][w][c], or with a batch [n][h][w][c].
+// Turns [n][h][w][c] into [n][c][h][w].
+static void turn(struct ww_tensor t, float *data)
+{
+    const size_t pixels = (size_t)t.h * (size_t)t.w, channels = (size_t)t.c;
+    float *one = malloc(sizeof *one * pixels * channels);
+    if (!one)
+        abort();
+    for (int n = 0; n < t.n; n++, data += pixels * channels) {
+        for (size_t c = 0; c < channels; c++)
+            for (size_t p = 0; p < pixels; p++)
+                one[c * pixels + p] = data[p * channels + c];
+        memcpy(data, one, sizeof *one * pixels * channels);
+    }
+    free(one);
+}
+
+// [h][w][c], or with a batch [n][h][w][c]; maps as [n][c][h][w], rows as [n][rows][c].
 static bool add_stages(struct tracing *t, struct ww_plan *plan)
 {
     for (int i = 0; i < ww_plan_num_stages(plan); i++) {
-        struct ww_tensor shape;
-        const char *name = ww_plan_stage(plan, i, &shape);
-        const int64_t dim[4] = {shape.n, shape.h, shape.w, shape.c};
-        float *data = malloc(sizeof *data * (size_t)shape.n * (size_t)shape.h * (size_t)shape.w *
-                             (size_t)shape.c);
+        struct ww_tensor s;
+        const char *name = ww_plan_stage(plan, i, &s);
+        const enum ww_stage_kind kind = ww_plan_stage_kind(plan, i);
+        const int64_t pixels[4] = {s.n, s.h, s.w, s.c}, map[4] = {s.n, s.c, s.h, s.w};
+        const int64_t rows[3] = {s.n, (int64_t)s.h * s.w, s.c};
+        float *data = malloc(sizeof *data * (size_t)s.n * (size_t)s.h * (size_t)s.w * (size_t)s.c);
         if (!data)
             abort();
         const bool ok = ww_plan_read_stage(plan, i, data, t->err);
-        if (ok)
-            add(t, name, shape.n == 1 ? 3 : 4, shape.n == 1 ? dim + 1 : dim, data);
+        if (ok && kind == WW_STAGE_MAP)
+            turn(s, data);
+        if (ok && kind == WW_STAGE_ROWS)
+            add(t, name, 3, rows, data);
+        else if (ok && kind == WW_STAGE_MAP)
+            add(t, name, 4, map, data);
+        else if (ok)
+            add(t, name, s.n == 1 ? 3 : 4, s.n == 1 ? pixels + 1 : pixels, data);
         free(data);
         if (!ok)
             return false;
