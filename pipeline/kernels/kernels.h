@@ -44,6 +44,15 @@ void ww_separable(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
 void ww_conv2d(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const struct ww_filter *w,
                const struct ww_conv_params *params);
 
+// The largest of each k x k window, of which `pad` <= k / 2 cells may lie before the map, and as many as
+// y's size says behind it; those do not count.
+struct ww_maxpool_params {
+    int k, stride, pad;
+};
+#define ww_maxpool_params(...) (&(struct ww_maxpool_params){__VA_ARGS__})
+void ww_maxpool(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
+                const struct ww_maxpool_params *params);
+
 // y [n][c][1][1]: over all pixels.
 void ww_mean(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x);
 // y = act(double(x) + residual); half: half-pixel centres, else source = i / 2.
@@ -148,7 +157,7 @@ float ww_depthwise_at(const float *x, struct ww_tensor shape, const float *w, in
 extern const struct ww_kernel ww_kernel_prepare, ww_kernel_conv2d, ww_kernel_pointwise,
     ww_kernel_depthwise, ww_kernel_separable, ww_kernel_mean, ww_kernel_upsample2,
     ww_kernel_combine, ww_kernel_peaks, ww_kernel_keypoints, ww_kernel_layernorm, ww_kernel_embed,
-    ww_kernel_attention;
+    ww_kernel_attention, ww_kernel_maxpool;
 // A list whose first word counts: uploaded as 0, compared as a number.
 struct ww_tensor ww_try_count(struct ww_try *t, int entries);
 // Random bytes.
