@@ -5,14 +5,15 @@
 // (ITU-R BT.601 and BT.709, limited and full range). Where a side shrinks by more than 2:1, several
 // samples along it are averaged. What lies outside the picture is black.
 
-#include "kernels.h"
+#include "resample.h"
 #include "prepare.comp.h"
 
 #include <math.h>
 
 struct push {
     uint32_t w, h, ow, oh, y_step, region, stride0, stride1, plane1, plane2;
-    float y_gain, y_lift, r_v, g_u, g_v, b_u, gain, lift;
+    struct ww_colours colours;
+    float gain, lift;
 };
 
 struct ww_packing ww_packing(enum ww_format format, int width, int height)
@@ -26,20 +27,19 @@ struct ww_packing ww_packing(enum ww_format format, int width, int height)
     return p;
 }
 
-// R' = Y' + r_v V and so on, for Y' = y_gain Y + y_lift and U, V around 0, all in 0..255.
-static void set_colour(struct push *push, enum ww_matrix matrix, enum ww_range range)
+struct ww_colours ww_colours(enum ww_matrix matrix, enum ww_range range)
 {
     const double kr = matrix == WW_MATRIX_BT709 ? 0.2126 : 0.299;
     const double kb = matrix == WW_MATRIX_BT709 ? 0.0722 : 0.114;
     const double kg = 1 - kr - kb;
     const double luma = range == WW_RANGE_FULL ? 1 : 255.0 / 219;
     const double chroma = range == WW_RANGE_FULL ? 2 : 255.0 / 112;
-    push->y_gain = (float)luma;
-    push->y_lift = range == WW_RANGE_FULL ? 0 : (float)(-16 * luma);
-    push->r_v = (float)(chroma * (1 - kr));
-    push->g_u = (float)(-chroma * (1 - kb) * kb / kg);
-    push->g_v = (float)(-chroma * (1 - kr) * kr / kg);
-    push->b_u = (float)(chroma * (1 - kb));
+    return (struct ww_colours){.y_gain = (float)luma,
+                               .y_lift = range == WW_RANGE_FULL ? 0 : (float)(-16 * luma),
+                               .r_v = (float)(chroma * (1 - kr)),
+                               .g_u = (float)(-chroma * (1 - kb) * kb / kg),
+                               .g_v = (float)(-chroma * (1 - kr) * kr / kg),
+                               .b_u = (float)(chroma * (1 - kb))};
 }
 
 void ww_prepare(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor picture,
@@ -59,9 +59,9 @@ void ww_prepare(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor picture,
                         .plane1 = packing.plane[1],
                         .plane2 = params->format == WW_FORMAT_NV12 ? packing.plane[1] + 1
                                                                    : packing.plane[2],
+                        .colours = ww_colours(params->matrix, params->range),
                         .gain = params->gain,
                         .lift = params->lift};
-    set_colour(&push, params->matrix, params->range);
     ww_launch(g, &ww_kernel_prepare,
               &(struct ww_launch_params){.out = {y},
                                          .in = {picture},
@@ -115,16 +115,16 @@ static void colour(const struct ww_args *a, const float region[4], const float a
     const uint8_t *data = (const uint8_t *)a->i[0];
     struct plane p = {data, (int)push->w, (int)push->h, 1, push->stride0, 0};
     if (format == WW_FORMAT_NV12 || format == WW_FORMAT_I420) {
-        p.black = -push->y_lift / push->y_gain;
-        const float y = sample(&p, region, at, 1) * push->y_gain + push->y_lift;
+        p.black = -push->colours.y_lift / push->colours.y_gain;
+        const float y = sample(&p, region, at, 1) * push->colours.y_gain + push->colours.y_lift;
         struct plane c = {NULL, (p.w + 1) / 2, (p.h + 1) / 2, format == WW_FORMAT_NV12 ? 2 : 1,
                           push->stride1, 128};
         c.data = data + push->plane1;
         const float u = sample(&c, region, at, 0.5f) - 128;
         c.data = data + push->plane2;
         const float v = sample(&c, region, at, 0.5f) - 128;
-        const float out[3] = {y + push->r_v * v, y + push->g_u * u + push->g_v * v,
-                              y + push->b_u * u};
+        const float out[3] = {y + push->colours.r_v * v, y + push->colours.g_u * u + push->colours.g_v * v,
+                              y + push->colours.b_u * u};
         for (int i = 0; i < 3; i++)
             rgb[i] += fminf(fmaxf(out[i], 0), 255);
         return;
