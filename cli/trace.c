@@ -16,7 +16,9 @@ static const struct manual manual = {
         "the golden sets use (\"row.012\", \"head.heat\", \"final\"; with several pictures\n"
         "\"0.row.012\"): how a model is compared with another implementation of it.\n\n"
         "A case is a JSON file with any of \"images\" (paths relative to it), \"text\", \"ids\",\n"
-        "\"task\", \"input_size\" and \"input\" ([width, height]); options win over it.",
+        "\"task\", \"input_size\", \"input\" ([width, height]), \"size\" (an object of\n"
+        "\"shortest_edge\" and \"longest_edge\", px) and \"threshold\"; options win over it.\n"
+        "A model that can look at several pictures at once does so with all of them.",
     .examples =
         "  watchword trace nano --image frame.png --out ours.safetensors\n"
         "  watchword trace ./models/nano --case case.json --stages \"head.*\" --out o.safetensors",
@@ -29,7 +31,8 @@ enum { MAX_IMAGES = 64 };
 struct session {
     const char *model, *task_name, *case_path, *stages, *device, *out, *ids;
     struct list images, texts;
-    int input_size, input[2];
+    int input_size, input[2], shortest_edge, longest_edge;
+    double threshold;
     struct cJSON *document;
 
     struct ww_reader *readers[MAX_IMAGES]; // they own the pixels
@@ -69,7 +72,12 @@ static bool read_case(struct session *s, struct ww_error *err)
         s->input_size = (int)json_number(s->document, "input_size", 0);
         for (int i = 0; i < 2 && json_count(input) == 2; i++)
             s->input[i] = (int)json_number(json_item(input, i), "", 0);
+        const struct cJSON *size = json_at(s->document, "size");
+        s->shortest_edge = (int)json_number(size, "shortest_edge", 0);
+        s->longest_edge = (int)json_number(size, "longest_edge", 0);
     }
+    if (s->threshold <= 0)
+        s->threshold = json_number(s->document, "threshold", 0);
     if (s->images.num_items > 0)
         return true;
     const char *slash = strrchr(s->case_path, '/');
@@ -108,6 +116,8 @@ static bool trace(struct session *s, struct ww_error *err)
                  ww_trace_params(.model = s->model, .task = (enum ww_task)task, .images = s->frames,
                                  .num_images = s->num_frames, .input_size = s->input_size,
                                  .input_width = s->input[0], .input_height = s->input[1],
+                                 .shortest_edge = s->shortest_edge,
+                                 .longest_edge = s->longest_edge, .threshold = (float)s->threshold,
                                  .stages = s->stages, .out = s->out),
                  err);
     ww_engine_close(&engine);

@@ -7,6 +7,7 @@
 // T texts of N tokens, H hidden.
 
 #include "bert.h"
+#include "config.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,22 +30,6 @@ struct ww_bert {
 };
 
 // Shape -------------------------------------------------------------------------------------------
-
-// A whole number from `low` to `high`, or `usual` where there is none.
-static bool read_number(const struct ww_json *config, const char *field, int usual, int low,
-                        int high, int *out, struct ww_error *err)
-{
-    const struct ww_json *value = ww_json_get(config, field);
-    int64_t number = usual;
-    if (value && !ww_json_integer(value, &number))
-        return ww_fail(err, WW_E_FILE, "'%s' is %s; it must be a whole number from %d to %d", field,
-                       ww_json_kind_name(ww_json_kind(value)), low, high);
-    if (number < low || number > high)
-        return ww_fail(err, WW_E_FILE, "'%s' is %lld; it must be from %d to %d", field,
-                       (long long)number, low, high);
-    *out = (int)number;
-    return true;
-}
 
 static bool read_act(const struct ww_json *config, enum ww_activation_fn *out,
                      struct ww_error *err)
@@ -79,13 +64,15 @@ bool ww_bert_read_shape(const struct ww_json *config, struct ww_bert_shape *out,
         return ww_fail(err, WW_E_UNSUPPORTED,
                        "'position_embedding_type' is '%.40s'; only 'absolute' can be computed",
                        positions);
-    if (!read_number(config, "hidden_size", 768, 4, MAX_WIDTH, &out->hidden, err) ||
-        !read_number(config, "num_hidden_layers", 12, 1, MAX_LAYERS, &out->layers, err) ||
-        !read_number(config, "num_attention_heads", 12, 1, MAX_WIDTH / 4, &out->heads, err) ||
-        !read_number(config, "intermediate_size", 3072, 1, MAX_WIDTH, &out->inner, err) ||
-        !read_number(config, "vocab_size", 30522, 1, MAX_ROWS, &out->words, err) ||
-        !read_number(config, "max_position_embeddings", 512, 1, MAX_ROWS, &out->positions, err) ||
-        !read_number(config, "type_vocab_size", 2, 1, MAX_ROWS, &out->types, err) ||
+    if (!ww_config_integer(config, "hidden_size", 768, 4, MAX_WIDTH, &out->hidden, err) ||
+        !ww_config_integer(config, "num_hidden_layers", 12, 1, MAX_LAYERS, &out->layers, err) ||
+        !ww_config_integer(config, "num_attention_heads", 12, 1, MAX_WIDTH / 4, &out->heads,
+                           err) ||
+        !ww_config_integer(config, "intermediate_size", 3072, 1, MAX_WIDTH, &out->inner, err) ||
+        !ww_config_integer(config, "vocab_size", 30522, 1, MAX_ROWS, &out->words, err) ||
+        !ww_config_integer(config, "max_position_embeddings", 512, 1, MAX_ROWS, &out->positions,
+                           err) ||
+        !ww_config_integer(config, "type_vocab_size", 2, 1, MAX_ROWS, &out->types, err) ||
         !read_act(config, &out->act, err))
         return false;
     const int width = out->hidden / out->heads;

@@ -84,7 +84,7 @@ struct ww_tensor ww_look_at(struct ww_cmd *g, const struct ww_looking *w,
                   ww_deformable_params(.heads = s->heads, .levels = s->levels, .points = s->points,
                                        .boxes = p->boxes, .places = places));
     if (detail) {
-        ww_stage_rows(g, value, "%s.msda.value", p->stage);
+        ww_stage_rows(g, value, "%s.msda.values", p->stage);
         ww_stage_rows(g, places, "%s.msda.places", p->stage);
     }
     return sum_and_norm(g, seen, &w->out, p->residual, p->norm, s->eps, p->stage);

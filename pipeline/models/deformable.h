@@ -34,7 +34,7 @@ struct ww_look_at {
     bool boxes;                        // references are boxes, else points
     struct ww_tensor residual;
     const struct ww_filter *norm;
-    const char *stage; // STAGE.msda is what it saw; with `detail` also STAGE.msda.value, .places
+    const char *stage; // STAGE.msda is what it saw; with `detail` also STAGE.msda.values, .places
     bool detail;
 };
 // norm(residual + out(what the query sees of `scene`))

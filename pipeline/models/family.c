@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct ww_family *const families[] = {&ww_family_nano};
+static const struct ww_family *const families[] = {&ww_family_nano, &ww_family_deformable_detr};
 
 const struct ww_family *ww_family_find(const char *name)
 {

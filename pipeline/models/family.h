@@ -28,6 +28,7 @@ struct ww_look_params {
     enum ww_range range;
     int width, height;                          // of the frame
     int input_size, input_width, input_height;  // as in ww_watch_params
+    int shortest_edge, longest_edge;            // of the input, for models that are told so; 0: their own
     bool keep_stages;                           // for a trace
 };
 
@@ -64,6 +65,15 @@ struct ww_family {
     bool (*look)(void *session, const struct ww_frame *frame, float threshold,
                  struct ww_findings *out, struct ww_error *err);
 
+    // The same for several frames at once, each of its own shape and with its own words: one batch,
+    // padded to the largest. `frames` and `out` are as many as it was opened for. NULL: the family looks
+    // at one frame at a time.
+    void *(*open_many)(struct ww_device *device, const void *model,
+                       const struct ww_look_params *params, const struct ww_words *const *words,
+                       int num, struct ww_error *err);
+    bool (*look_many)(void *session, const struct ww_frame *frames, float threshold,
+                      struct ww_findings *out, struct ww_error *err);
+
     // After a look: the plans, to read stages from or to time; NULL past the last.
     struct ww_plan *(*plan)(void *session, int i);
     // After a look with kept stages: results by the names the golden sets use. `each` copies.
@@ -75,4 +85,4 @@ struct ww_family {
 
 // NULL if nobody is called so.
 const struct ww_family *ww_family_find(const char *name);
-extern const struct ww_family ww_family_nano;
+extern const struct ww_family ww_family_nano, ww_family_deformable_detr;

@@ -2,8 +2,8 @@
 // looks at a square around each person found.
 
 #include "centernet.h"
+#include "class-words.h"
 #include "movenet.h"
-#include "nano-words.h"
 #include "picture.h"
 
 #include <math.h>
@@ -16,6 +16,7 @@ enum {
     INPUT = 512,      // longer side, px
     LIST_CAP = 8192,  // peaks that the device may report
     MAX_CROPS = 4,    // in one batch
+    PERSON = 0,       // of the classes
     PARAM_FLOOR = 0,  // in the parameter block
     PARAM_REGION = 1, // of the detector; of the crops: 0..
 };
@@ -27,7 +28,7 @@ struct nano {
     struct ww_weights *weights;
     struct ww_centernet *detector;
     struct ww_movenet *pose;
-    struct ww_nano_words *words;
+    struct ww_class_words *words;
 };
 
 struct session {
@@ -61,7 +62,7 @@ static void unload(struct ww_device *device, void *opaque)
     ww_centernet_destroy(device, &m->detector);
     ww_movenet_destroy(device, &m->pose);
     ww_weights_close(&m->weights);
-    ww_nano_words_destroy(&m->words);
+    ww_class_words_destroy(&m->words);
     free(m);
 }
 
@@ -101,13 +102,34 @@ static bool load_pose(struct ww_device *device, struct nano *m, const char *dir,
     return m->pose != NULL;
 }
 
+// What the names of the classes in the configuration let it understand.
+static struct ww_class_words *read_words(struct ww_device *device, const struct ww_json *config,
+                                         struct ww_error *err)
+{
+    const struct ww_json *list = ww_json_need(config, "classes", WW_JSON_ARRAY, err);
+    if (!list)
+        return NULL;
+    const char *names[WW_CENTERNET_CLASSES];
+    int num = 0;
+    for (const struct ww_json *x = ww_json_first(list); x; x = ww_json_next(x), num++) {
+        if (num == WW_CENTERNET_CLASSES || !ww_json_string(x))
+            break;
+        names[num] = ww_json_string(x);
+    }
+    if (num != WW_CENTERNET_CLASSES || ww_json_count(list) != WW_CENTERNET_CLASSES) {
+        ww_fail(err, WW_E_FILE, "'classes' must be %d names", WW_CENTERNET_CLASSES);
+        return NULL;
+    }
+    return ww_class_words_create(device, "nano", names, WW_CENTERNET_CLASSES);
+}
+
 static void *load(struct ww_device *device, const char *dir, const struct ww_json *config,
                   const char *variant, struct ww_model_info *info, struct ww_error *err)
 {
     struct nano *m = calloc(1, sizeof *m);
     if (!m)
         abort();
-    m->words = ww_nano_words_create(device, config, err);
+    m->words = read_words(device, config, err);
     if (!m->words)
         goto fail;
     m->weights = open_weights(dir, config, "detector", err);
@@ -126,11 +148,35 @@ fail:
     return NULL;
 }
 
+static bool understand_words(struct ww_class_words *classes, enum ww_task task,
+                             const char *const *phrases, int num_phrases, struct ww_words *words,
+                             struct ww_error *err)
+{
+    static const char *const person = "person";
+    if (task != WW_TASK_DETECT && task != WW_TASK_POSE)
+        return ww_fail(err, WW_E_UNSUPPORTED, "nano can do the tasks detect and pose, not '%s'",
+                       ww_task_name(task));
+    const bool persons = task == WW_TASK_POSE && num_phrases == 0;
+    if (!ww_class_words_understand(classes, persons ? &person : phrases, persons ? 1 : num_phrases,
+                                   words, err))
+        return false;
+    if (persons) { // nobody said so
+        free((char *)words->understood[0].meant);
+        free(words->understood);
+        words->understood = NULL;
+    }
+    for (int i = 0; task == WW_TASK_POSE && i < words->num_phrases; i++)
+        if (words->targets[i] != PERSON)
+            return ww_fail(err, WW_E_TEXT, "nano knows the poses of persons alone, not of '%s'",
+                           phrases[i]);
+    return true;
+}
+
 static bool understand(const void *opaque, enum ww_task task, const char *const *phrases,
                        int num_phrases, struct ww_words *words, struct ww_error *err)
 {
     const struct nano *m = opaque;
-    return ww_nano_understand(m->words, task, phrases, num_phrases, words, err);
+    return understand_words(m->words, task, phrases, num_phrases, words, err);
 }
 
 static bool check(const struct ww_json *config, enum ww_task task, const char *const *phrases,
@@ -139,9 +185,10 @@ static bool check(const struct ww_json *config, enum ww_task task, const char *c
     struct ww_words *words = calloc(1, sizeof *words);
     if (!words)
         abort();
-    struct ww_nano_words *nano = ww_nano_words_create(NULL, config, err);
-    const bool ok = nano && ww_nano_understand(nano, task, phrases, num_phrases, words, err);
-    ww_nano_words_destroy(&nano);
+    struct ww_class_words *classes = read_words(NULL, config, err);
+    const bool ok =
+        classes && understand_words(classes, task, phrases, num_phrases, words, err);
+    ww_class_words_destroy(&classes);
     ww_words_free(&words);
     return ok;
 }

@@ -67,7 +67,8 @@ void ww_keep_stages(struct ww_cmd *g, bool keep);
 // Keeps `t` alive to the end under `name`, so that the host can read it. Ignored unless stages are
 // kept.
 void ww_stage(struct ww_cmd *g, struct ww_tensor t, const char *fmt, ...) WW_PRINTF(3, 4);
-// The same, but a trace shall tell it as PyTorch has it: a map as [n][c][h][w]; rows as [n][rows][c].
+// The same, but a trace shall tell it as PyTorch has it: a map as [n][c][h][w]; rows as [n][rows][c],
+// or [n][rows] of one channel.
 void ww_stage_map(struct ww_cmd *g, struct ww_tensor t, const char *fmt, ...) WW_PRINTF(3, 4);
 void ww_stage_rows(struct ww_cmd *g, struct ww_tensor t, const char *fmt, ...) WW_PRINTF(3, 4);
 

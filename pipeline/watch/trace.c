@@ -41,7 +41,8 @@ static void turn(struct ww_tensor t, float *data)
     free(one);
 }
 
-// [h][w][c], or with a batch [n][h][w][c]; maps as [n][c][h][w], rows as [n][rows][c].
+// [h][w][c], or with a batch [n][h][w][c]; maps as [n][c][h][w], rows as [n][rows][c],
+// or [n][rows] of one channel.
 static bool add_stages(struct tracing *t, struct ww_plan *plan)
 {
     for (int i = 0; i < ww_plan_num_stages(plan); i++) {
@@ -57,7 +58,7 @@ static bool add_stages(struct tracing *t, struct ww_plan *plan)
         if (ok && kind == WW_STAGE_MAP)
             turn(s, data);
         if (ok && kind == WW_STAGE_ROWS)
-            add(t, name, 3, rows, data);
+            add(t, name, s.c == 1 ? 2 : 3, rows, data);
         else if (ok && kind == WW_STAGE_MAP)
             add(t, name, 4, map, data);
         else if (ok)
@@ -69,35 +70,54 @@ static bool add_stages(struct tracing *t, struct ww_plan *plan)
     return true;
 }
 
-static bool trace_image(struct ww_engine *engine, struct tracing *t, struct loaded *loaded,
-                        const struct ww_words *words, const struct ww_frame *frame)
+static struct ww_look_params look_of(const struct ww_trace_params *p, const struct ww_frame *frame)
 {
-    const struct ww_trace_params *p = t->params;
-    const struct ww_look_params look = {.task = p->task,
-                                        .format = frame->format,
-                                        .matrix = frame->matrix,
-                                        .range = frame->range,
-                                        .width = frame->width,
-                                        .height = frame->height,
-                                        .input_size = p->input_size,
-                                        .input_width = p->input_width,
-                                        .input_height = p->input_height,
-                                        .keep_stages = true};
+    return (struct ww_look_params){.task = p->task,
+                                   .format = frame->format,
+                                   .matrix = frame->matrix,
+                                   .range = frame->range,
+                                   .width = frame->width,
+                                   .height = frame->height,
+                                   .input_size = p->input_size,
+                                   .input_width = p->input_width,
+                                   .input_height = p->input_height,
+                                   .shortest_edge = p->shortest_edge,
+                                   .longest_edge = p->longest_edge,
+                                   .keep_stages = true};
+}
+
+// One picture, or all of them as a batch.
+static bool trace_images(struct ww_engine *engine, struct tracing *t, struct loaded *loaded,
+                         const struct ww_words *words, const struct ww_frame *frames, int num)
+{
     const struct ww_family *family = loaded->family;
-    struct ww_findings *findings = calloc(1, sizeof *findings);
-    if (!findings)
+    struct ww_findings *findings = calloc((size_t)num, sizeof *findings);
+    struct ww_look_params *looks = calloc((size_t)num, sizeof *looks);
+    const struct ww_words **all = calloc((size_t)num, sizeof *all);
+    if (!findings || !looks || !all)
         abort();
-    void *session = ww_frame_check(frame, t->err)
-                        ? family->open(engine->device, loaded->model, &look, words, t->err)
-                        : NULL;
-    // Everything down to a score that is noise: who compares decides what counts.
-    bool ok = session && family->look(session, frame, 0.05f, findings, t->err);
+    bool ok = true;
+    for (int i = 0; ok && i < num; i++) {
+        looks[i] = look_of(t->params, &frames[i]);
+        all[i] = words;
+        ok = ww_frame_check(&frames[i], t->err);
+    }
+    void *session = !ok ? NULL
+                    : num > 1
+                        ? family->open_many(engine->device, loaded->model, looks, all, num, t->err)
+                        : family->open(engine->device, loaded->model, looks, words, t->err);
+    // Unless told otherwise, everything down to a score that is noise: who compares decides what counts.
+    const float threshold = t->params->threshold > 0 ? t->params->threshold : 0.05f;
+    ok = session && (num > 1 ? family->look_many(session, frames, threshold, findings, t->err)
+                             : family->look(session, frames, threshold, findings, t->err));
     for (int i = 0; ok && family->plan(session, i); i++)
         ok = add_stages(t, family->plan(session, i));
     if (ok)
         family->trace(session, add, t);
     family->close(engine->device, session);
     free(findings);
+    free(looks);
+    free(all);
     return ok;
 }
 
@@ -116,10 +136,11 @@ static void trace_job(struct ww_engine *engine, void *opaque)
     t->writer = ww_weights_write_begin();
     t->ok = ww_engine_reload(engine, loaded, t->err) &&
             loaded->family->understand(loaded->model, p->task, NULL, 0, words, t->err);
-    for (int i = 0; t->ok && i < p->num_images; i++) {
-        if (p->num_images > 1)
+    const int each = loaded->family->open_many ? p->num_images : 1;
+    for (int i = 0; t->ok && i < p->num_images; i += each) {
+        if (p->num_images > each)
             snprintf(t->prefix, sizeof t->prefix, "%d.", i);
-        t->ok = trace_image(engine, t, loaded, words, &p->images[i]);
+        t->ok = trace_images(engine, t, loaded, words, &p->images[i], each);
     }
     t->ok = ww_weights_write_end(&t->writer, t->ok ? p->out : "", t->err) && t->ok;
     ww_words_free(&words);

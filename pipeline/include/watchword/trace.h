@@ -14,13 +14,15 @@ struct ww_trace_params {
     const struct ww_frame *images;
     int num_images;
     int input_size, input_width, input_height; // as in ww_watch_params
+    int shortest_edge, longest_edge; // of the input, px, for models that are told so; 0: their own
+    float threshold;                 // of what is reported; 0: all but noise
     const char *stages;        // glob over stage names ("head.*"); NULL: all
     const char *out;           // safetensors file to write
 };
 #define ww_trace_params(...) (&(struct ww_trace_params){__VA_ARGS__})
 
 // Writes the stages as float32 tensors, named as the golden sets name them ("row.012",
-// "head.heat", "final"; with several images "<n>.row.012"), whole under a temporary name that
+// "head.heat", "final"; with several images "<n>.row.012", or one batch of them where the model can), whole under a temporary name that
 // is renamed at the end.
 WW_API bool ww_trace(struct ww_engine *engine, const struct ww_trace_params *params,
                      struct ww_error *err);

@@ -1,0 +1,369 @@
+// Deformable DETR as a family: a directory as the transformers library saves it, and frames of any shape,
+// several at once.
+
+#include "deformable-detr-session.h"
+#include "picture.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const float threshold_default = 0.5f; // the library's
+
+// The model ---------------------------------------------------------------------------------------
+
+static void unload(struct ww_device *device, void *opaque)
+{
+    struct ww_detr_model *m = opaque;
+    if (!m)
+        return;
+    ww_detr_destroy(device, &m->detr);
+    ww_class_words_destroy(&m->words);
+    free(m);
+}
+
+// The names of classes, from "id2label"; gaps in COCO's numbers are called N/A. A class that has no name
+// there is called by its number.
+static struct ww_class_words *read_words(struct ww_device *device, const char *model,
+                                         const struct ww_json *config, int num, struct ww_error *err)
+{
+    enum { MAX = 4096 };
+    const struct ww_json *labels = ww_json_get(config, "id2label");
+    const int count = num >= 0 ? num : (int)ww_json_count(labels);
+    if (count > MAX) {
+        ww_fail(err, WW_E_FILE, "'id2label' has %d classes; at most %d", count, MAX);
+        return NULL;
+    }
+    const char **names = calloc((size_t)count + 1, sizeof *names);
+    char(*numbers)[16] = calloc((size_t)count + 1, sizeof *numbers);
+    if (!names || !numbers)
+        abort();
+    for (int i = 0; i < count; i++) {
+        snprintf(numbers[i], sizeof numbers[i], "%d", i);
+        const char *name = ww_json_string(ww_json_get(labels, numbers[i]));
+        names[i] = !name ? numbers[i] : strcmp(name, "N/A") ? name : NULL;
+    }
+    struct ww_class_words *words = ww_class_words_create(device, model, names, count);
+    free(names);
+    free(numbers);
+    return words;
+}
+
+static void *load(struct ww_device *device, const char *dir, const struct ww_json *config,
+                  const char *variant, struct ww_model_info *info, struct ww_error *err)
+{
+    struct ww_detr_model *m = calloc(1, sizeof *m);
+    if (!m)
+        abort();
+    struct ww_weights *weights = NULL;
+    struct ww_detr_shape shape;
+    if (variant) {
+        ww_fail(err, WW_E_CONFIG, "there is no variant '%s'", variant);
+        goto fail;
+    }
+    const char *slash = strrchr(dir, '/');
+    const char *name = slash && slash[1] ? slash + 1 : dir;
+    if (!ww_detr_read_shape(config, &shape, err)) {
+        ww_within(err, "config.json");
+        goto fail;
+    }
+    if (!ww_preprocessor_read(dir, &m->preprocessor, err))
+        goto fail;
+    weights = ww_weights_open(dir, err);
+    m->detr = weights ? ww_detr_load(device, weights, &shape, err) : NULL;
+    if (!m->detr)
+        goto fail;
+    m->words = read_words(device, name, config, ww_detr_classes(m->detr), err);
+    if (!m->words)
+        goto fail;
+    char hex[65];
+    ww_weights_digest(weights, hex);
+    snprintf(info->name, sizeof info->name, "%s", name);
+    snprintf(info->digest, sizeof info->digest, "sha256:%s", hex);
+    ww_weights_close(&weights);
+    return m;
+fail:
+    ww_weights_close(&weights);
+    unload(device, m);
+    return NULL;
+}
+
+static bool understand_words(struct ww_class_words *classes, enum ww_task task,
+                             const char *const *phrases, int num_phrases, struct ww_words *words,
+                             struct ww_error *err)
+{
+    if (task != WW_TASK_DETECT)
+        return ww_fail(err, WW_E_UNSUPPORTED, "Deformable DETR can do the task detect, not '%s'",
+                       ww_task_name(task));
+    return ww_class_words_understand(classes, phrases, num_phrases, words, err);
+}
+
+static bool understand(const void *opaque, enum ww_task task, const char *const *phrases,
+                       int num_phrases, struct ww_words *words, struct ww_error *err)
+{
+    const struct ww_detr_model *m = opaque;
+    return understand_words(m->words, task, phrases, num_phrases, words, err);
+}
+
+static bool check(const struct ww_json *config, enum ww_task task, const char *const *phrases,
+                  int num_phrases, struct ww_error *err)
+{
+    struct ww_detr_shape shape;
+    struct ww_words *words = calloc(1, sizeof *words);
+    if (!words)
+        abort();
+    struct ww_class_words *classes = read_words(NULL, "this model", config, -1, err);
+    const bool ok = classes && ww_detr_read_shape(config, &shape, err) &&
+                    understand_words(classes, task, phrases, num_phrases, words, err);
+    ww_class_words_destroy(&classes);
+    ww_words_free(&words);
+    return ok;
+}
+
+static float own_threshold(const void *model, enum ww_task task)
+{
+    (void)model, (void)task;
+    return threshold_default;
+}
+
+// Opening -----------------------------------------------------------------------------------------
+
+static void close_session(struct ww_device *device, void *opaque)
+{
+    struct ww_detr_session *s = opaque;
+    if (!s)
+        return;
+    ww_plan_destroy(&s->plan);
+    for (int b = 0; b < s->num; b++) {
+        ww_storage_destroy(device, &s->pictures[b].storage);
+        free(s->pictures[b].phrase);
+        free(s->pictures[b].label);
+    }
+    free(s->pictures);
+    free(s->found);
+    free(s);
+}
+
+// A class that two phrases name is told as the first of them.
+static void set_phrases(struct ww_detr_picture *p, const struct ww_words *words, int classes)
+{
+    p->phrase = malloc(sizeof *p->phrase * (size_t)classes);
+    p->label = calloc((size_t)classes, sizeof *p->label);
+    if (!p->phrase || !p->label)
+        abort();
+    for (int c = 0; c < classes; c++)
+        p->phrase[c] = -1;
+    for (int i = 0; i < words->num_phrases; i++)
+        if (p->phrase[words->targets[i]] < 0) {
+            p->phrase[words->targets[i]] = i;
+            p->label[words->targets[i]] = words->phrases[i];
+        }
+}
+
+static bool open_picture(struct ww_detr_session *s, int b, const struct ww_look_params *params,
+                         const struct ww_words *words, struct ww_error *err)
+{
+    struct ww_detr_picture *p = &s->pictures[b];
+    p->params = *params;
+    set_phrases(p, words, ww_detr_classes(s->model->detr));
+    const struct ww_packing packing = ww_packing(params->format, params->width, params->height);
+    p->storage = ww_storage_create(s->device, packing.bytes + 64ull + 16, WW_PLACE_UPLOAD, err);
+    return p->storage && ww_preprocessor_size(&s->model->preprocessor, params, &p->w, &p->h, err);
+}
+
+static void prepare(struct ww_detr_session *s, struct ww_cmd *g, int b, struct ww_tensor input)
+{
+    struct ww_detr_picture *p = &s->pictures[b];
+    const struct ww_look_params *look = &p->params;
+    const struct ww_preprocessor *pre = &s->model->preprocessor;
+    const struct ww_packing packing = ww_packing(look->format, look->width, look->height);
+    const struct ww_tensor packed =
+        ww_stored_tensor(g, p->storage, 4, 1, 4, 1, (int)((packing.bytes + 15) / 16));
+    input.first += (uint32_t)b * input.step;
+    input.n = 1;
+    p->resampling = ww_resampling(g, look->width, look->height, p->w, p->h);
+    ww_resample(g, input, packed, &p->resampling,
+                ww_resample_params(.format = look->format, .matrix = look->matrix,
+                                   .range = look->range,
+                                   .gain = {pre->gain[0], pre->gain[1], pre->gain[2]},
+                                   .lift = {pre->lift[0], pre->lift[1], pre->lift[2]}));
+}
+
+static bool record(struct ww_detr_session *s, struct ww_error *err)
+{
+    const struct ww_detr_shape *shape = ww_detr_shape(s->model->detr);
+    int w = 0, h = 0;
+    for (int b = 0; b < s->num; b++) {
+        w = s->pictures[b].w > w ? s->pictures[b].w : w;
+        h = s->pictures[b].h > h ? s->pictures[b].h : h;
+    }
+    struct ww_cmd *g = ww_cmd_create(s->device);
+    ww_keep_stages(g, s->pictures[0].params.keep_stages);
+    ww_label(g, "prepare");
+    const struct ww_tensor input = ww_activation(g, s->num, 3, h, w);
+    for (int b = 0; b < s->num; b++)
+        prepare(s, g, b, input);
+    ww_stage_map(g, input, "pre.pixel_values");
+    s->pass = ww_detr(g, s->model->detr, input);
+    if (shape->two_stage && s->pass.pyramid.tokens < shape->queries)
+        ww_fail(err, WW_E_CONFIG,
+                "an input of %dx%d has %d places to look at; this model chooses %d of them: make it larger",
+                w, h, s->pass.pyramid.tokens, shape->queries);
+    else
+        s->plan = ww_plan_create(g, err);
+    ww_cmd_destroy(&g);
+    for (int b = 0; s->plan && b < s->num; b++) {
+        ww_resampling_fill(s->plan, &s->pictures[b].resampling);
+        ww_detr_place(s->plan, s->model->detr, &s->pass, b, s->pictures[b].h, s->pictures[b].w);
+    }
+    return s->plan != NULL;
+}
+
+static void *open_many(struct ww_device *device, const void *model,
+                       const struct ww_look_params *params, const struct ww_words *const *words,
+                       int num, struct ww_error *err)
+{
+    if (num > WW_DETR_MAX_BATCH) {
+        ww_fail(err, WW_E_CONFIG, "%d pictures at once; at most %d", num, WW_DETR_MAX_BATCH);
+        return NULL;
+    }
+    struct ww_detr_session *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    s->device = device;
+    s->model = model;
+    s->num = num;
+    s->pictures = calloc((size_t)num, sizeof *s->pictures);
+    const size_t classes = (size_t)ww_detr_classes(s->model->detr);
+    s->found = calloc(classes * (size_t)ww_detr_shape(s->model->detr)->queries, sizeof *s->found);
+    if (!s->pictures || !s->found)
+        abort();
+    bool ok = true;
+    for (int b = 0; ok && b < num; b++)
+        ok = open_picture(s, b, &params[b], words[b], err);
+    if (ok && record(s, err))
+        return s;
+    close_session(device, s);
+    return NULL;
+}
+
+static void *open_session(struct ww_device *device, const void *model,
+                          const struct ww_look_params *params, const struct ww_words *words,
+                          struct ww_error *err)
+{
+    return open_many(device, model, params, &words, 1, err);
+}
+
+// Looking -----------------------------------------------------------------------------------------
+
+static int by_score(const void *a, const void *b)
+{
+    const struct ww_detr_found *x = a, *y = b;
+    if (x->score != y->score)
+        return x->score < y->score ? 1 : -1;
+    if (x->query != y->query)
+        return x->query < y->query ? -1 : 1;
+    return (x->class > y->class) - (x->class < y->class);
+}
+
+// The best of what was asked for, or of `all` classes, every class of every query for itself.
+static void choose(struct ww_detr_session *s, int b, float threshold, bool all)
+{
+    struct ww_detr_picture *p = &s->pictures[b];
+    const struct ww_tensor t = s->pass.logits;
+    const float *logits = ww_plan_host(s->plan, t);
+    int num = 0;
+    for (int q = 0; q < t.w; q++)
+        for (int c = 0; c < t.c; c++) {
+            const float score = 1 / (1 + expf(-logits[ww_at(t, b, c, 0, q)]));
+            if ((all || p->phrase[c] >= 0) && score >= threshold)
+                s->found[num++] = (struct ww_detr_found){score, q, c};
+        }
+    qsort(s->found, (size_t)num, sizeof *s->found, by_score);
+    p->num_final = num < WW_MAX_OBJECTS ? num : WW_MAX_OBJECTS;
+    memcpy(p->final, s->found, sizeof *p->final * (size_t)p->num_final);
+}
+
+void ww_detr_box(struct ww_detr_session *s, int b, int query, float out[4])
+{
+    const struct ww_look_params *look = &s->pictures[b].params;
+    const float *box = (const float *)ww_plan_host(s->plan, s->pass.boxes) +
+                       ww_at(s->pass.boxes, b, 0, 0, query);
+    const float w = (float)look->width, h = (float)look->height;
+    out[0] = (box[0] - box[2] / 2) * w;
+    out[1] = (box[1] - box[3] / 2) * h;
+    out[2] = (box[0] + box[2] / 2) * w;
+    out[3] = (box[1] + box[3] / 2) * h;
+}
+
+static float clamp(float x, int high)
+{
+    return fminf(fmaxf(x, 0), (float)high);
+}
+
+static void report(struct ww_detr_session *s, int b, struct ww_findings *out)
+{
+    const struct ww_detr_picture *p = &s->pictures[b];
+    out->num_objects = 0;
+    out->keypoint_set = NULL;
+    for (int i = 0; i < p->num_final; i++) {
+        const struct ww_detr_found *f = &p->final[i];
+        float box[4];
+        ww_detr_box(s, b, f->query, box);
+        const struct ww_object object = {.phrase = p->phrase[f->class],
+                                         .label = p->label[f->class],
+                                         .score = f->score,
+                                         .x0 = clamp(box[0], p->params.width),
+                                         .y0 = clamp(box[1], p->params.height),
+                                         .x1 = clamp(box[2], p->params.width),
+                                         .y1 = clamp(box[3], p->params.height)};
+        if (object.x1 > object.x0 && object.y1 > object.y0)
+            out->objects[out->num_objects++] = object;
+    }
+}
+
+static bool look_many(void *opaque, const struct ww_frame *frames, float threshold,
+                      struct ww_findings *out, struct ww_error *err)
+{
+    struct ww_detr_session *s = opaque;
+    for (int b = 0; b < s->num; b++)
+        ww_picture_pack(&frames[b], (char *)s->pictures[b].storage->map + 64);
+    if (!ww_plan_run(s->plan, s->num, err))
+        return false;
+    for (int b = 0; b < s->num; b++) {
+        choose(s, b, threshold, false);
+        report(s, b, &out[b]);
+        if (s->pictures[b].params.keep_stages) // classes without a name, too
+            choose(s, b, threshold, true);
+    }
+    return true;
+}
+
+static bool look(void *opaque, const struct ww_frame *frame, float threshold,
+                 struct ww_findings *out, struct ww_error *err)
+{
+    return look_many(opaque, frame, threshold, out, err);
+}
+
+static struct ww_plan *plan(void *opaque, int i)
+{
+    struct ww_detr_session *s = opaque;
+    return i == 0 ? s->plan : NULL;
+}
+
+const struct ww_family ww_family_deformable_detr = {
+    .name = "deformable_detr",
+    .load = load,
+    .unload = unload,
+    .check = check,
+    .understand = understand,
+    .threshold = own_threshold,
+    .open = open_session,
+    .close = close_session,
+    .look = look,
+    .open_many = open_many,
+    .look_many = look_many,
+    .plan = plan,
+    .trace = ww_detr_trace,
+};
