@@ -1,5 +1,6 @@
 // watchword models: what is installed, and is it sound?
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -59,10 +60,22 @@ static int list_words(const char *model)
     if (!config)
         return give_up(&err);
     const struct cJSON *classes = json_at(config, "classes");
-    const int count = json_count(classes);
+    int count = json_count(classes);
     for (const struct cJSON *c = json_first(classes); c; c = json_next(c)) {
         print_clean(stdout, json_text(c, "", "?"));
         putchar('\n');
+    }
+    for (int i = 0;; i++) { // as the transformers library names them; numbers without a thing are N/A
+        char label[32];
+        snprintf(label, sizeof(label), "id2label.%d", i);
+        const char *name = json_text(config, label, NULL);
+        if (!name)
+            break;
+        if (strcmp(name, "N/A") == 0)
+            continue;
+        print_clean(stdout, name);
+        putchar('\n');
+        count++;
     }
     json_free(config);
     if (count == 0)

@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "models/family.h"
 #include "weights/weights.h"
 
 #define MAX_CONFIG_BYTES (1 << 20)
@@ -196,8 +197,8 @@ static int is_safetensors(const struct dirent *entry)
     return *entry->d_name != '.' && end && strcmp(end, ".safetensors") == 0;
 }
 
-// A family that this version cannot run can still be looked through: all weights in its directory.
-static bool verify_unknown(const struct parts *p, struct ww_error *err)
+// Any other family, also one that this version cannot run, has its weights in its directory.
+static bool verify_directory(const struct parts *p, struct ww_error *err)
 {
     struct dirent **entries;
     const int count = scandir(p->dir, &entries, is_safetensors, alphasort);
@@ -223,13 +224,13 @@ static bool verify_model(const struct parts *p, struct ww_error *err)
     const struct ww_json *type = ww_json_need(config, "model_type", WW_JSON_STRING, err);
     bool sound = type != NULL;
     if (sound) {
-        const bool known = strcmp(ww_json_string(type), "nano") == 0;
+        const bool known = ww_family_find(ww_json_string(type)) != NULL;
         print(p->summary, "%s\n  family %s%s\n", p->dir, ww_json_string(type),
               known ? "" : ", which this version cannot run");
-        if (known)
+        if (strcmp(ww_json_string(type), "nano") == 0)
             sound = verify_nano(p, config, err) || ww_within(err, "%s", path);
         else
-            sound = verify_unknown(p, err);
+            sound = verify_directory(p, err);
     } else {
         ww_within(err, "%s", path);
     }
