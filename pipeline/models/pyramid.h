@@ -28,7 +28,7 @@ void ww_pyramid_references(const struct ww_pyramid *p, const struct ww_level *le
 // Sines and cosines of y, then of x (Carion et al., 2020, arXiv:2005.12872), plus a row for each
 // level: [width / 4][tokens][4].
 struct ww_position_params {
-    int width; // a multiple of 8
+    int width; // a multiple of 4
     float temperature;
     float offset;       // of a cell's number, counted from 1
     const float *level; // [levels][width]; NULL: none
