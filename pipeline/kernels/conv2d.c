@@ -1,11 +1,16 @@
 // y[p][n] = act(b[n] + sum over ky, kx, k of x[s p + d (ky, kx) - pad][k] w[ky][kx][k][n])
 //
-// Any window over all channels, as a product whose columns are gathered on the way.
+// Any window over all channels, as a product whose columns are gathered on the way. Lanes are pixels of a
+// row ("tile"), or, where channels are many, of the whole picture ("flat").
 
 #include "filter.h"
 #include "conv2d.comp.h"
+#include "conv2d_flat.comp.h"
 
-#define ROWS 4
+#define ROWS       4
+#define FLAT_QUADS 4 // input quads that pay for the divisions
+
+enum { TILE, FLAT };
 
 struct push {
     uint32_t h, w, oh, ow, q, n, x_step, y_step, kh, kw, sy, sx, dy, dx, pad_y, pad_x, strips;
@@ -24,7 +29,8 @@ void ww_conv2d(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const s
     ww_expect(g, params->padded ? params->pad >= 0 : y.h == rows.out && y.w == cols.out);
     ww_expect(g, !ww_some(params->residual) && !ww_some(params->scale));
     const int N = ww_quads(y), tile = N > 2 ? 4 : 2;
-    const uint32_t strips = ww_div_up(y.w, 8 * ROWS), k = (uint32_t)w->k;
+    const bool flat = ww_quads(x) >= FLAT_QUADS;
+    const uint32_t strips = ww_div_up(flat ? y.h * y.w : y.w, 8 * ROWS), k = (uint32_t)w->k;
     const struct push push = {
         (uint32_t)x.h,      (uint32_t)x.w,        (uint32_t)y.h,         (uint32_t)y.w,
         (uint32_t)ww_quads(x), (uint32_t)N,       x.step,                y.step,
@@ -40,7 +46,9 @@ void ww_conv2d(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const s
                   .push_bytes = sizeof push,
                   .spec = spec,
                   .num_spec = 5,
-                  .groups = {strips * ww_div_up(N, tile), (uint32_t)y.h, (uint32_t)x.n},
+                  .variant = flat ? FLAT : TILE,
+                  .groups = {flat ? strips : strips * ww_div_up(N, tile),
+                             flat ? ww_div_up(N, tile) : (uint32_t)y.h, (uint32_t)x.n},
                   .batched = true,
                   .macs = (double)y.h * y.w * x.c * y.c * w->k * w->k});
 }
@@ -96,12 +104,15 @@ static const int sizes[][8] = {{1, 1, 1, 1, 1, 3, 1, 1},     {2, 9, 11, 3, 7, 3,
                                {1, 17, 12, 6, 18, 5, 1, 2},  {1, 15, 40, 3, 16, 7, 2, 1},
                                {2, 14, 17, 9, 12, 3, 2, -1},
                                {1, 23, 18, 3, 8, 7, 2, -1},  {1, 10, 9, 12, 24, 1, 2, -1},
-                               {1, 12, 13, 16, 5, 3, 1, -1}, {1, 256, 256, 3, 16, 3, 2, 1}, {0}};
+                               {1, 12, 13, 16, 5, 3, 1, -1}, {2, 25, 21, 32, 18, 3, 2, -1},
+                               {1, 25, 21, 128, 20, 3, 1, 2}, {1, 25, 42, 256, 256, 3, 1, -1},
+                               {1, 256, 256, 3, 16, 3, 2, 1}, {0}};
 
 const struct ww_kernel ww_kernel_conv2d = {
     .name = "conv2d",
-    .shaders = (const struct ww_shader[]){WW_SHADER(ww_spv_conv2d, "tile")},
-    .num_shaders = 1,
+    .shaders = (const struct ww_shader[]){WW_SHADER(ww_spv_conv2d, "tile"),
+                                          WW_SHADER(ww_spv_conv2d_flat, "flat")},
+    .num_shaders = 2,
     .reference = reference,
     .attempt = attempt,
     .sizes = sizes,
