@@ -61,10 +61,11 @@ static bool read_levels(const struct ww_json *config, struct ww_preprocessor *p,
     return true;
 }
 
-static bool read_config(const struct ww_json *config, struct ww_preprocessor *p,
-                        struct ww_error *err)
+bool ww_preprocessor_parse(const struct ww_json *config, struct ww_preprocessor *p,
+                           struct ww_error *err)
 {
     int filter;
+    *p = (struct ww_preprocessor){.shortest = 800, .longest = 1333};
     if (!ww_config_bool(config, "do_resize", true, &p->resize, err) ||
         !ww_config_integer(config, "resample", BILINEAR, 0, 5, &filter, err))
         return false;
@@ -77,12 +78,11 @@ static bool read_config(const struct ww_json *config, struct ww_preprocessor *p,
 bool ww_preprocessor_read(const char *dir, struct ww_preprocessor *out, struct ww_error *err)
 {
     char path[1024];
-    *out = (struct ww_preprocessor){.shortest = 800, .longest = 1333};
     snprintf(path, sizeof path, "%s/preprocessor_config.json", dir);
     if (access(path, F_OK))
-        return read_config(NULL, out, err);
+        return ww_preprocessor_parse(NULL, out, err);
     struct ww_json *config = ww_json_load(path, MAX_BYTES, NULL, err);
-    const bool ok = config && (read_config(config, out, err) || ww_within(err, "%s", path));
+    const bool ok = config && (ww_preprocessor_parse(config, out, err) || ww_within(err, "%s", path));
     ww_json_free(&config);
     return ok;
 }

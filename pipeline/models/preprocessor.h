@@ -16,6 +16,9 @@ struct ww_preprocessor {
 // Reads DIR/preprocessor_config.json; where there is none: 800 and 1333 px, ImageNet's mean and deviation.
 // WW_E_FILE names the field; WW_E_UNSUPPORTED: another filter than the bilinear one.
 bool ww_preprocessor_read(const char *dir, struct ww_preprocessor *out, struct ww_error *err);
+// The same from what the file says, or NULL.
+bool ww_preprocessor_parse(const struct ww_json *config, struct ww_preprocessor *out,
+                           struct ww_error *err);
 
 // The size that a frame is resized to: as `look` forces it, else by the rule. WW_E_CONFIG: out of range.
 bool ww_preprocessor_size(const struct ww_preprocessor *p, const struct ww_look_params *look, int *w,
