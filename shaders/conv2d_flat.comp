@@ -19,7 +19,7 @@ INPUT_QUADS(1) // w: N texels of bias, then [KH][KW][Q][N][4]
 void main()
 {
     const uint lane = gl_LocalInvocationID.x, batch = gl_WorkGroupID.z;
-    const uint p0 = gl_WorkGroupID.x * LX * TM + lane, n0 = gl_WorkGroupID.y * TN;
+    const uint p0 = gl_WorkGroupID.y * LX * TM + lane, n0 = gl_WorkGroupID.x * TN;
     const uint pixels = push.OH * push.OW, plane = push.H * push.W;
     vec4 acc[TM * TN];
     UNROLL for (int n = 0; n < TN; n++) {

@@ -24,7 +24,7 @@ INPUT_QUADS(3) // s
 void main()
 {
     const uint lane = gl_LocalInvocationID.x, batch = gl_WorkGroupID.z;
-    const uint p0 = gl_WorkGroupID.x * LX * TM + lane, n0 = gl_WorkGroupID.y * TN;
+    const uint p0 = gl_WorkGroupID.y * LX * TM + lane, n0 = gl_WorkGroupID.x * TN;
     vec4 acc[TM * TN];
     UNROLL for (int n = 0; n < TN; n++) {
         const vec4 bias = quad1(min(n0 + n, push.N - 1));

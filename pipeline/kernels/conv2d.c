@@ -47,8 +47,8 @@ void ww_conv2d(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const s
                   .spec = spec,
                   .num_spec = 5,
                   .variant = flat ? FLAT : TILE,
-                  .groups = {flat ? strips : strips * ww_div_up(N, tile),
-                             flat ? ww_div_up(N, tile) : (uint32_t)y.h, (uint32_t)x.n},
+                  .groups = {flat ? ww_div_up(N, tile) : strips * ww_div_up(N, tile),
+                             flat ? strips : (uint32_t)y.h, (uint32_t)x.n},
                   .batched = true,
                   .macs = (double)y.h * y.w * x.c * y.c * w->k * w->k});
 }

@@ -49,8 +49,10 @@ void ww_pointwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   .spec = brief ? short_spec : long_spec,
                   .num_spec = brief ? 7 : 8,
                   .variant = brief ? SHORT : LONG,
-                  .groups = {strips,
-                             brief ? ww_div_up(N, 2 * (int)push.pairs) : ww_div_up(N, LONG_QUADS),
+                  // Long: all outputs of a strip before the next one, whose pixels then stay in the
+                  // cache; the weights, which come round, are the smaller of the two.
+                  .groups = {brief ? strips : ww_div_up(N, LONG_QUADS),
+                             brief ? ww_div_up(N, 2 * (int)push.pairs) : strips,
                              (uint32_t)x.n},
                   .batched = true,
                   .macs = (double)pixels * x.c * y.c});
