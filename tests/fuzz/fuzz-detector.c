@@ -36,7 +36,7 @@ static void check_sizes(const struct ww_json *config)
         const struct ww_look_params look = {.width = sizes[i][0], .height = sizes[i][1]};
         int w, h;
         if (ww_preprocessor_size(&p, &look, &w, &h, &err))
-            EXPECT(w >= 1 && h >= 1 && w <= 8192 && h <= 8192);
+            EXPECT(w >= 1 && h >= 1 && w <= 4096 && h <= 4096);
     }
 }
 
