@@ -105,7 +105,8 @@ static void paint(uint8_t *pixels, size_t bytes, unsigned *random)
 }
 
 // A threshold this low finds something in noise, so that results have contents.
-static void check_watch(struct ww_engine *engine, enum ww_task task, float threshold, int frames)
+static void check_watch(struct ww_engine *engine, const char *model, enum ww_task task,
+                        float threshold, int frames)
 {
     enum { W = 320, H = 240, BYTES = W * H * 3 / 2 };
     struct ww_error err = {0};
@@ -113,7 +114,7 @@ static void check_watch(struct ww_engine *engine, enum ww_task task, float thres
     uint8_t *pixels = malloc(BYTES);
     struct ww_watch *watch =
         ww_watch_create(engine,
-                        ww_watch_params(.model = "nano", .task = task, .input_size = 256,
+                        ww_watch_params(.model = model, .task = task, .input_size = 256,
                                         .phrases = (const char *[]){"person"}, .num_phrases = 1,
                                         .threshold = threshold, .on_result = count),
                         &err);
@@ -150,7 +151,7 @@ static void check_watch(struct ww_engine *engine, enum ww_task task, float thres
     CHECK_CMP((int)allocations, ==, 0);
     CHECK_CMP((int)pipelines, ==, 0);
     CHECK_CMP(objects, >, 0);
-    printf("  %s: %d frames, %d objects\n", ww_task_name(task), frames, objects);
+    printf("  %s, %s: %d frames, %d objects\n", model, ww_task_name(task), frames, objects);
     ww_watch_destroy(&watch);
     free(pixels);
 }
@@ -164,9 +165,14 @@ int main(void)
         return check_done();
     }
     check_about("detect");
-    check_watch(engine, WW_TASK_DETECT, 0.01f, 30);
+    check_watch(engine, "nano", WW_TASK_DETECT, 0.01f, 30);
     check_about("pose");
-    check_watch(engine, WW_TASK_POSE, 0.05f, 5);
+    check_watch(engine, "nano", WW_TASK_POSE, 0.05f, 5);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/tests/models/deformable-detr/two-stage/model",
+             getenv("WATCHWORD_SOURCE"));
+    check_about("Deformable DETR");
+    check_watch(engine, path, WW_TASK_DETECT, 0.01f, 5);
     ww_engine_close(&engine);
     return check_done();
 }
