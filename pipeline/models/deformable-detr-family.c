@@ -148,10 +148,6 @@ static void close_session(struct ww_device *device, void *opaque)
 // A class that two phrases name is told as the first of them.
 static void set_phrases(struct ww_detr_picture *p, const struct ww_words *words, int classes)
 {
-    p->phrase = malloc(sizeof *p->phrase * (size_t)classes);
-    p->label = calloc((size_t)classes, sizeof *p->label);
-    if (!p->phrase || !p->label)
-        abort();
     for (int c = 0; c < classes; c++)
         p->phrase[c] = -1;
     for (int i = 0; i < words->num_phrases; i++)
@@ -165,11 +161,24 @@ static bool open_picture(struct ww_detr_session *s, int b, const struct ww_look_
                          const struct ww_words *words, struct ww_error *err)
 {
     struct ww_detr_picture *p = &s->pictures[b];
+    const int classes = ww_detr_classes(s->model->detr);
     p->params = *params;
-    set_phrases(p, words, ww_detr_classes(s->model->detr));
+    p->phrase = malloc(sizeof *p->phrase * (size_t)classes);
+    p->label = calloc((size_t)classes, sizeof *p->label);
+    if (!p->phrase || !p->label)
+        abort();
+    set_phrases(p, words, classes);
     const struct ww_packing packing = ww_packing(params->format, params->width, params->height);
     p->storage = ww_storage_create(s->device, packing.bytes + 64ull + 16, WW_PLACE_UPLOAD, err);
     return p->storage && ww_preprocessor_size(&s->model->preprocessor, params, &p->w, &p->h, err);
+}
+
+// Words choose among results; the device has nothing to do with them.
+static bool reword(void *opaque, const struct ww_words *words)
+{
+    struct ww_detr_session *s = opaque;
+    set_phrases(&s->pictures[0], words, ww_detr_classes(s->model->detr));
+    return true;
 }
 
 static void prepare(struct ww_detr_session *s, struct ww_cmd *g, int b, struct ww_tensor input)
@@ -362,6 +371,7 @@ const struct ww_family ww_family_deformable_detr = {
     .open = open_session,
     .close = close_session,
     .look = look,
+    .reword = reword,
     .open_many = open_many,
     .look_many = look_many,
     .plan = plan,

@@ -65,7 +65,11 @@ struct ww_family {
     bool (*look)(void *session, const struct ww_frame *frame, float threshold,
                  struct ww_findings *out, struct ww_error *err);
 
-    // The same for several frames at once, each of its own shape and with its own words: one batch,
+    // Other words for a session of one frame, from its next look on; it borrows these instead. NULL, or
+    // false: it must be opened anew.
+    bool (*reword)(void *session, const struct ww_words *words);
+
+    // Opening and looking for several frames at once, each of its own shape and with its own words: one batch,
     // padded to the largest. `frames` and `out` are as many as it was opened for. NULL: the family looks
     // at one frame at a time.
     void *(*open_many)(struct ww_device *device, const void *model,

@@ -271,6 +271,16 @@ bool ww_watch_prepare(struct ww_watch *watch, const struct ww_frame *frame, stru
     return p.ok;
 }
 
+// The session borrows from words that are about to be freed: it takes the new ones, or ends.
+static void reword_session(struct ww_watch *watch)
+{
+    const struct ww_family *family = watch->loaded->family;
+    if (watch->session && family->reword && family->reword(watch->session, watch->words))
+        watch->session_revision = watch->words->revision;
+    else
+        ww_watch_lose_device(watch);
+}
+
 void ww_watch_serve(struct ww_watch *watch)
 {
     struct ww_engine *engine = watch->engine;
@@ -288,8 +298,8 @@ void ww_watch_serve(struct ww_watch *watch)
     watch->looking = true;
     pthread_mutex_unlock(&engine->lock);
 
-    if (old) // its session borrows from it
-        ww_watch_lose_device(watch);
+    if (old)
+        reword_session(watch);
     ww_words_free(&old);
     watch->error = (struct ww_error){0};
     const bool ok = look(watch, &frame, threshold, since, &watch->error);
