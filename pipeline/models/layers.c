@@ -1,5 +1,6 @@
 #include "layers.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 float *ww_load_floats(struct ww_loader *l, const struct ww_weight *w)
@@ -17,8 +18,12 @@ float *ww_load_floats(struct ww_loader *l, const struct ww_weight *w)
                              ww_weights_path(l->weights), w->name, ww_type_name(w->type));
     else
         l->failed = !ww_weights_copy(l->weights, w, 0, w->bytes, raw, l->err);
-    for (size_t i = 0; !l->failed && i < count; i++)
+    for (size_t i = 0; !l->failed && i < count; i++) {
         out[i] = ww_type_float(w->type, raw + i * ww_type_bytes(w->type));
+        if (!isfinite(out[i])) // it would make every result none, too
+            l->failed = !ww_fail(l->err, WW_E_FILE, "%s: tensor '%s': element %zu is no finite number",
+                                 ww_weights_path(l->weights), w->name, i);
+    }
     free(raw);
     if (!l->failed)
         return out;

@@ -14,7 +14,8 @@ struct ww_loader {
     bool failed;
 };
 
-// All elements of a F32, F16 or BF16 tensor as floats, which the caller frees; NULL after an error.
+// All elements of a F32, F16 or BF16 tensor as floats, which the caller frees; NULL after an error, also
+// where one is no finite number.
 float *ww_load_floats(struct ww_loader *l, const struct ww_weight *w);
 
 // Weights `name` [k][k][c_in][c_out] and, unless NULL, bias [c_out]. `outputs` picks num_outputs of

@@ -96,14 +96,14 @@ def batch_is_alone(watchword, device, variant):
 
 
 def spoil(folder, change):
-    """A copy of a model whose weights' header, or configuration, is changed."""
+    """A copy of a model whose weights' header or numbers, or configuration, are changed."""
     model = os.path.join(folder, "model")
     shutil.rmtree(model, ignore_errors=True)
     shutil.copytree(os.path.join(HERE, "two-stage", "model"), model)
     weights, config = os.path.join(model, "model.safetensors"), os.path.join(model, "config.json")
     entries, data = header(weights)
-    fields = json.load(open(config))
-    change(entries, fields)
+    fields, data = json.load(open(config)), bytearray(data)
+    change(entries, fields, data)
     text = json.dumps(entries).encode()
     text += b" " * (-len(text) % 8)
     open(weights, "wb").write(struct.pack("<Q", len(text)) + text + data)
@@ -113,13 +113,18 @@ def spoil(folder, change):
 
 def wrong_ones(watchword, device):
     def rename(name):
-        return lambda e, c: e.update({"other": e.pop(name)})
+        return lambda e, c, d: e.update({"other": e.pop(name)})
 
     def reshape(name, shape):
-        return lambda e, c: e[name].update(shape=shape)
+        return lambda e, c, d: e[name].update(shape=shape)
 
     def configure(**fields):
-        return lambda e, c: c.update(fields)
+        return lambda e, c, d: c.update(fields)
+
+    def poison(name, number):
+        def change(entries, config, data):
+            struct.pack_into("<f", data, entries[name]["data_offsets"][0] + 20, number)
+        return change
 
     stem = "model.backbone.conv_encoder.model."
     cases = [
@@ -130,6 +135,8 @@ def wrong_ones(watchword, device):
         (rename("bbox_embed.3.layers.2.weight"), "bbox_embed.3.layers.2.weight"),
         (reshape("model.level_embed", [64, 4]), "model.level_embed"),
         (reshape("model.input_proj.3.0.weight", [64, 64 * 9 * 3 // 2, 1, 1]), "model.input_proj.3.0.weight"),
+        (poison(stem + "layer3.0.conv2.weight", float("nan")), "layer3.0.conv2.weight': element 5"),
+        (poison("model.enc_output.weight", float("-inf")), "model.enc_output.weight': element 5"),
         (configure(encoder_attention_heads=5), "encoder_attention_heads"),
         (configure(d_model="64"), "d_model"),
         (configure(decoder_layers=99), "decoder_layers"),
