@@ -12,7 +12,7 @@ enum { MAX_PHRASES = 1000 };
 
 struct ww_class_words {
     struct ww_device *device;
-    char *model;
+    char *model, *listed; // in sentences, in a command
     char **names; // of those that have one
     int *classes; // that they are the names of
     int num;
@@ -35,7 +35,8 @@ struct ww_class_words *ww_class_words_create(struct ww_device *device, const cha
     if (!m)
         abort();
     m->device = device;
-    m->model = copy_text(model);
+    m->model = copy_text(model ? model : "this model");
+    m->listed = copy_text(model ? model : "MODEL");
     m->names = calloc((size_t)num_names + 1, sizeof *m->names);
     m->classes = calloc((size_t)num_names + 1, sizeof *m->classes);
     m->likeness = calloc((size_t)num_names + 1, sizeof *m->likeness);
@@ -61,6 +62,7 @@ void ww_class_words_destroy(struct ww_class_words **pointer)
     free(m->classes);
     free(m->likeness);
     free(m->model);
+    free(m->listed);
     free(m);
     *pointer = NULL;
 }
@@ -112,7 +114,7 @@ static bool unknown_word(const struct ww_class_words *m, const char *word, struc
                    "'%.100s' is none of the %d classes that %s knows; near: %s (all of "
                    "them: watchword models list %s). With " WW_CLASS_LEXICON " installed it "
                    "understands other words, too: scripts/fetch-models minilm",
-                   word, m->num, m->model, list, m->model);
+                   word, m->num, m->model, list, m->listed);
 }
 
 // By meaning, if the model for that is installed.

@@ -113,7 +113,7 @@ static bool check(const struct ww_json *config, enum ww_task task, const char *c
     struct ww_words *words = calloc(1, sizeof *words);
     if (!words)
         abort();
-    struct ww_class_words *classes = read_words(NULL, "this model", config, -1, err);
+    struct ww_class_words *classes = read_words(NULL, NULL, config, -1, err);
     const bool ok = classes && ww_detr_read_shape(config, &shape, err) &&
                     understand_words(classes, task, phrases, num_phrases, words, err);
     ww_class_words_destroy(&classes);
