@@ -122,7 +122,8 @@ void ww_storage_destroy(struct ww_device *device, struct ww_storage **pointer)
     struct ww_storage *s = *pointer;
     if (!s)
         return;
-    device->bytes -= s->bytes;
+    if (!device->hangs)
+        device->bytes -= s->bytes;
     if (device->profile.reference) {
         free(s->map);
     } else if (!device->hangs) {

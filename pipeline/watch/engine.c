@@ -110,7 +110,9 @@ struct loaded *ww_engine_load(struct ww_engine *engine, const char *model, struc
     const char *colon = strrchr(model, ':');
     const char *variant = colon && strcmp(model, dir) ? colon + 1 : "";
     struct loaded *l = find_loaded(engine, dir, variant);
-    if (l) {
+    if (l) { // but gone, if the device was lost since
+        if (!ww_engine_reload(engine, l, err))
+            return NULL;
         l->refs++;
         return l;
     }

@@ -30,6 +30,7 @@ struct ww_watch {
 
     // The engine thread's own, but for the results of a look, which its caller reads.
     struct loaded *loaded;
+    float own_threshold; // the model's; constant, so that all threads may read it
     void *session;
     struct ww_look_params session_params;
     uint32_t session_revision;
@@ -73,6 +74,7 @@ static void create_job(struct ww_engine *engine, void *opaque)
         return;
     }
     watch->revision = 1;
+    watch->own_threshold = watch->loaded->family->threshold(watch->loaded->model, watch->task);
     pthread_mutex_lock(&engine->lock);
     watch->next = engine->watches;
     engine->watches = watch;
@@ -225,7 +227,7 @@ static bool look(struct ww_watch *watch, const struct ww_frame *frame, float thr
     if (!need_session(watch, frame, err))
         return false;
     if (threshold <= 0)
-        threshold = watch->loaded->family->threshold(watch->loaded->model, watch->task);
+        threshold = watch->own_threshold;
     if (!watch->loaded->family->look(watch->session, frame, threshold, &watch->findings, err)) {
         if (err->code == WW_E_DEVICE)
             watch->engine->device->lost = true; // whatever it was, nothing on it can be trusted
@@ -453,8 +455,7 @@ float ww_watch_threshold(struct ww_watch *watch)
     pthread_mutex_lock(&watch->engine->lock);
     float threshold = watch->threshold;
     pthread_mutex_unlock(&watch->engine->lock);
-    return threshold > 0 ? threshold
-                         : watch->loaded->family->threshold(watch->loaded->model, watch->task);
+    return threshold > 0 ? threshold : watch->own_threshold;
 }
 
 void ww_watch_stats(struct ww_watch *watch, struct ww_watch_stats *out)

@@ -1,0 +1,48 @@
+"""The daemon on a device that is lost or hangs: tests/faults/layer.c lies in between."""
+import os
+import sys
+
+from harness import SANITIZED, Camera, Daemon, run, stream
+
+if SANITIZED:
+    print("skipped: sanitized daemons run on the scalar reference, which cannot be lost")
+    sys.exit(77)
+
+
+def faulty(text, *names):
+    os.environ["WATCHWORD_FAULT"] = text
+    with Camera() as camera, Daemon({name: stream(camera.url) for name in names}) as daemon:
+        yield daemon
+
+
+def losses(daemon):
+    return daemon.ear.wait("status/", 30, lambda m: "engine" in m)["engine"]["device_losses"]
+
+
+def check_loss(text):
+    """Results before, one loss, and results of both streams after it."""
+    for daemon in faulty(text, "gate", "yard"):
+        for name in ("gate", "yard"):
+            daemon.ear.wait(f"detection/{name}/", 60)
+        daemon.ear.wait("status/", 60, lambda m: m.get("engine", {}).get("device_losses") == 1)
+        for name in ("gate", "yard"):
+            first = daemon.ear.wait(f"detection/{name}/", 60)
+            daemon.ear.wait(f"detection/{name}/", 60, lambda m: m["seq"] >= first["seq"] + 5)
+        assert losses(daemon) == 1
+        assert "it will be reopened" in daemon.log()
+        daemon.stop()
+
+
+def submit():
+    check_loss("submit 40")
+
+
+def wait():
+    check_loss("wait 40")
+
+
+def hang():
+    check_loss("hang 40")
+
+
+run(submit, wait, hang)
