@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <vulkan/vulkan.h>
 #include <watchword/decode.h>
+#include <watchword/language.h>
 #include <watchword/watch.h>
 
 static atomic_int allocations, pipelines;
@@ -179,6 +180,38 @@ static void check_watch(struct ww_engine *engine, const char *model, enum ww_tas
     free(pixels);
 }
 
+// Neither a prompt nor a token takes memory, drawn or likeliest.
+static void check_language(struct ww_engine *engine, const char *model)
+{
+    enum { PROMPT = 200, TOKENS = 40 };
+    struct ww_error err = {0};
+    uint32_t prompt[PROMPT];
+    for (uint32_t i = 0; i < PROMPT; i++)
+        prompt[i] = i * 7 % 300;
+    struct ww_language *l = ww_language_open(
+        engine, ww_language_params(.model = model, .sequences = 2, .context = PROMPT + TOKENS), &err);
+    if (!CHECK(l)) {
+        printf("%s\n", err.text);
+        return;
+    }
+    struct ww_generated done;
+    struct ww_generate_params p = {.prompt = prompt, .num_prompt = PROMPT, .max_tokens = 2};
+    CHECK(ww_language_generate(l, &p, &done, &err));
+    p.max_tokens = TOKENS;
+    for (int i = 0; i < 2; i++) {
+        p.temperature = (float)i;
+        p.top_k = 40 * i;
+        p.top_p = 0.9f * (float)i;
+        allocations = pipelines = 0;
+        CHECK(ww_language_generate(l, &p, &done, &err));
+        CHECK_CMP(done.tokens, ==, TOKENS);
+        CHECK_CMP((int)allocations, ==, 0);
+        CHECK_CMP((int)pipelines, ==, 0);
+    }
+    printf("  %s: %d tokens after %d\n", model, done.tokens, PROMPT);
+    ww_language_close(&l);
+}
+
 int main(void)
 {
     struct ww_error err = {0};
@@ -196,6 +229,9 @@ int main(void)
              getenv("WATCHWORD_SOURCE"));
     check_about("Deformable DETR");
     check_watch(engine, path, WW_TASK_DETECT, 0.01f, 5);
+    snprintf(path, sizeof path, "%s/tests/models/llama/gqa/model", getenv("WATCHWORD_SOURCE"));
+    check_about("LLaMA");
+    check_language(engine, path);
     ww_engine_close(&engine);
     return check_done();
 }
