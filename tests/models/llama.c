@@ -1,6 +1,7 @@
 // Every stage of three small LLaMAs against the transformers library's, on every device, and what
 // their quantised files say: logits of a whole prompt, and 32 tokens that follow, word for word.
-// A second sequence joins in the middle and changes nothing.
+// A second sequence joins in the middle and changes nothing; neither do embeddings given in the place
+// of tokens. Hidden states of chosen rows are read back.
 
 #include "base/json.h"
 #include "check.h"
@@ -199,6 +200,88 @@ static void check_file(struct ww_device *device, const char *name, const char *f
     ww_llama_unload(device, &model);
 }
 
+static float *floats(const struct ww_weight *w)
+{
+    float *out = malloc(w->bytes);
+    if (!out)
+        abort();
+    for (size_t i = 0; i < w->bytes / 4; i++)
+        out[i] = ww_weight_float(w, i);
+    return out;
+}
+
+// The largest difference of a row, as a share of the largest number of all rows.
+static double row_share(const struct ww_weight *want, int row, const float *got)
+{
+    const int width = (int)want->dim[1];
+    double worst = 0, largest = 0;
+    for (size_t i = 0; i < want->bytes / 4; i++)
+        largest = fmax(largest, fabs((double)ww_weight_float(want, i)));
+    for (int c = 0; c < width; c++) {
+        const double e = (double)ww_weight_float(want, (size_t)(row * width + c));
+        const double d = fabs((double)got[c] - e);
+        worst = d <= worst ? worst : isnan(d) ? HUGE_VAL : d;
+    }
+    return worst / largest;
+}
+
+static void check_row(struct ww_llama_session *s, int picked, int row, const struct ww_weight *hidden,
+                      const struct ww_weight *logits)
+{
+    float *got = malloc(sizeof *got * (size_t)(hidden->dim[1] + logits->dim[1]));
+    if (!got)
+        abort();
+    ww_llama_hidden(s, picked, got);
+    CHECK_CMP(row_share(hidden, row, got), <=, 3e-5);
+    ww_llama_logits(s, picked, got);
+    CHECK_CMP(row_share(logits, row, got), <=, 3e-5);
+    free(got);
+}
+
+// A prompt in two stretches and a last row alone; embeddings stand in for the tokens of a span across
+// the border, and for that row's.
+static void check_given(struct ww_device *device, const char *name, const struct ww_weights *golden)
+{
+    struct ww_error err = {0};
+    const struct ww_weight *embed = ww_weights_find(golden, "embed");
+    const struct ww_weight *hidden = ww_weights_find(golden, "final_norm");
+    const struct ww_weight *logits = ww_weights_find(golden, "logits");
+    struct prompt p = prompt_of(ww_weights_find(golden, "prompt.ids"));
+    struct ww_llama *model = ww_llama_load(device, path_of(name, "model"), &err);
+    struct ww_llama_session *s =
+        model ? ww_llama_open(device, model,
+                              ww_llama_params(.sequences = 3, .context = 64, .stretch = 32, .given = true),
+                              &err)
+              : NULL;
+    if (!CHECK(s && embed && hidden && logits && p.num > 8)) {
+        printf("%s\n", err.text);
+    } else {
+        const int last = p.num - 1, border = p.num / 2;
+        float *rows = floats(embed);
+        for (int i = 0; i < p.num; i++) {
+            p.rows[i].sequence = 1;
+            p.rows[i].picked = i == 0 || i == border - 1 || i == border + 1 || i == last - 1 || i == last;
+            if ((i >= border - 2 && i < border + 2) || i == last) {
+                p.rows[i].given = rows + (size_t)i * (size_t)embed->dim[1];
+                p.rows[i].token = UINT32_MAX; // looked at by nobody
+            }
+        }
+        check_about("%s, embeddings given", name);
+        CHECK(ww_llama_run(s, p.rows, border, &err));
+        check_row(s, 0, 0, hidden, logits);
+        check_row(s, 1, border - 1, hidden, logits);
+        CHECK(ww_llama_run(s, p.rows + border, last - border, &err));
+        check_row(s, 0, border + 1, hidden, logits);
+        check_row(s, 1, last - 1, hidden, logits);
+        CHECK(ww_llama_run(s, p.rows + last, 1, &err));
+        check_row(s, 0, last, hidden, logits);
+        check_about("%s", "");
+        free(rows);
+    }
+    ww_llama_close(device, &s);
+    ww_llama_unload(device, &model);
+}
+
 static void check_case(struct ww_device *device, const char *name)
 {
     struct ww_error err = {0};
@@ -209,6 +292,7 @@ static void check_case(struct ww_device *device, const char *name)
         return;
     }
     check_file(device, name, "/model", golden, quantised);
+    check_given(device, name, golden);
     DIR *dir = opendir(path_of(name, "gguf"));
     for (struct dirent *e; dir && (e = readdir(dir));) {
         char file[300];
