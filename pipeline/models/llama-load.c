@@ -5,6 +5,7 @@
 #include "weights/blocks.h"
 #include "weights/meta.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,60 @@ static bool whole(const struct ww_json *config, const char *key, int most, int *
     return true;
 }
 
+static bool real(const struct ww_json *from, const char *key, double least, double most, double *out,
+                 struct ww_error *err)
+{
+    double value = *out;
+    const struct ww_json *field = ww_json_get(from, key);
+    if (field && ww_json_kind(field) != WW_JSON_NULL && !ww_json_number(field, &value))
+        value = NAN;
+    if (!(value >= least && value <= most))
+        return ww_fail(err, WW_E_FILE, "config.json: '%s' must be a number from %g to %g", key, least,
+                       most);
+    *out = value;
+    return true;
+}
+
+static bool rope_kind(const char *name, struct ww_rope *r, struct ww_error *err)
+{
+    if (!name || !strcmp(name, "default") || !strcmp(name, "none") || !strcmp(name, "linear"))
+        r->kind = WW_ROPE_LINEAR;
+    else if (!strcmp(name, "llama3"))
+        r->kind = WW_ROPE_LLAMA3;
+    else if (!strcmp(name, "yarn"))
+        r->kind = WW_ROPE_YARN;
+    else
+        return ww_fail(err, WW_E_UNSUPPORTED,
+                       "positions scaled by '%.40s': linear, llama3 and yarn are known", name);
+    return true;
+}
+
+// `rope_scaling`, or `rope_parameters`, which newer files have, with theta among them.
+static bool rope_of_config(const struct ww_json *c, struct ww_llama_shape *s, struct ww_error *err)
+{
+    struct ww_rope *r = &s->rope;
+    const struct ww_json *newer = ww_json_get(c, "rope_parameters");
+    const struct ww_json *older = ww_json_get(c, "rope_scaling");
+    const struct ww_json *from = older && ww_json_kind(older) != WW_JSON_NULL ? older : newer;
+    const struct ww_json *type = ww_json_get(from, "rope_type");
+    if (!real(newer, "rope_theta", 1, 1e12, &r->theta, err) ||
+        !real(c, "rope_theta", 1, 1e12, &r->theta, err) ||
+        !rope_kind(ww_json_string(type ? type : ww_json_get(from, "type")), r, err))
+        return ww_within(err, "config.json");
+    r->original = s->context;
+    r->low = 1;
+    r->high = 4;
+    r->fast = 32;
+    r->slow = 1;
+    return real(from, "factor", 1e-3, 1e6, &r->factor, err) &&
+           real(from, "original_max_position_embeddings", 1, 1 << 24, &r->original, err) &&
+           real(from, "low_freq_factor", 1e-6, 1e6, &r->low, err) &&
+           real(from, "high_freq_factor", 2e-6, 2e6, &r->high, err) &&
+           real(from, "beta_fast", 1e-6, 1e6, &r->fast, err) &&
+           real(from, "beta_slow", 1e-6, 1e6, &r->slow, err) &&
+           real(from, "attention_factor", 0, 1e3, &r->gain, err);
+}
+
 static bool shape_of_config(const char *dir, struct ww_llama_shape *s, struct ww_error *err)
 {
     char path[4096];
@@ -61,25 +116,53 @@ static bool shape_of_config(const char *dir, struct ww_llama_shape *s, struct ww
     double eps = 1e-6;
     ww_json_number(ww_json_get(c, "rms_norm_eps"), &eps);
     s->eps = (float)eps;
-    const struct ww_json *rope = ww_json_get(c, "rope_parameters"), *scaling = ww_json_get(c, "rope_scaling");
-    ww_json_number(ww_json_get(rope, "rope_theta"), &s->theta);
-    ww_json_number(ww_json_get(c, "rope_theta"), &s->theta);
     ww_json_bool(ww_json_get(c, "tie_word_embeddings"), &s->tied);
-    const struct ww_json *type = ww_json_get(scaling, "rope_type");
-    const char *kind = ww_json_string(type ? type : ww_json_get(scaling, "type"));
-    if (ok && kind && !strcmp(kind, "linear"))
-        ww_json_number(ww_json_get(scaling, "factor"), &s->stretch);
-    else if (ok && kind && strcmp(kind, "default"))
-        ok = ww_fail(err, WW_E_UNSUPPORTED, "config.json: 'rope_scaling' of type '%.40s': linear is known",
-                     kind);
+    ok = ok && rope_of_config(c, s, err);
     ww_json_free(&c);
     return ok || ww_within(err, "%s", dir);
 }
 
-static bool shape_of_meta(const struct ww_weights *w, struct ww_llama_shape *s, struct ww_error *err)
+static bool rope_of_meta(struct ww_weights *w, int head, struct ww_llama_shape *s, struct ww_error *err)
+{
+    struct ww_rope *r = &s->rope;
+    struct ww_text type = {0};
+    char name[48] = "none";
+    if (!ww_weights_text(w, "llama.rope.scaling.type", false, &type, err))
+        return false;
+    if (type.bytes)
+        snprintf(name, sizeof name, "%.*s", (int)(type.bytes < 47 ? type.bytes : 47), type.at);
+    if (!rope_kind(name, r, err))
+        return ww_within(err, "%s: 'llama.rope.scaling.type'", ww_weights_path(w));
+    r->original = s->context;
+    r->fast = 32;
+    r->slow = 1;
+    if (!ww_weights_real(w, "llama.rope.freq_base", false, 1, 1e12, &r->theta, err) ||
+        !ww_weights_real(w, "llama.rope.scale_linear", false, 1e-3, 1e6, &r->factor, err) ||
+        !ww_weights_real(w, "llama.rope.scaling.factor", false, 1e-3, 1e6, &r->factor, err) ||
+        !ww_weights_real(w, "llama.rope.scaling.original_context_length", false, 1, 1 << 24,
+                         &r->original, err))
+        return false;
+    // llama3: the file has it worked out, a divisor a pair.
+    const struct ww_weight *divisors = ww_weights_find(w, "rope_freqs.weight");
+    float value[WW_ROPE_PAIRS];
+    if (!divisors || head > 2 * WW_ROPE_PAIRS)
+        return true; // too wide a head is refused further on
+    if (!ww_weights_need(w, "rope_freqs.weight", err, 1, (int64_t)(head / 2)) ||
+        !ww_weights_floats(w, divisors, 0, (size_t)head / 2, value, err))
+        return false;
+    for (int j = 0; j < head / 2; j++) {
+        if (!(value[j] >= 1e-3f && value[j] <= 1e6f))
+            return ww_fail(err, WW_E_FILE, "%s: 'rope_freqs.weight' %d is %g: 0.001 to 1e6 are possible",
+                           ww_weights_path(w), j, (double)value[j]);
+        r->divisor[j] = (double)value[j];
+    }
+    return true;
+}
+
+static bool shape_of_meta(struct ww_weights *w, struct ww_llama_shape *s, struct ww_error *err)
 {
     int64_t hidden, layers, heads, inner, context, kv, head;
-    double eps = 1e-5, scale = 1;
+    double eps = 1e-5;
     if (!ww_weights_integer(w, "llama.embedding_length", true, 1, 1 << 16, &hidden, err) ||
         !ww_weights_integer(w, "llama.block_count", true, 1, 1024, &layers, err) ||
         !ww_weights_integer(w, "llama.attention.head_count", true, 1, 1024, &heads, err) ||
@@ -94,10 +177,7 @@ static bool shape_of_meta(const struct ww_weights *w, struct ww_llama_shape *s, 
         return false;
     turned = head;
     if (!ww_weights_integer(w, "llama.rope.dimension_count", false, 1, 1024, &turned, err) ||
-        !ww_weights_real(w, "llama.attention.layer_norm_rms_epsilon", true, 0, 1, &eps, err) ||
-        !ww_weights_real(w, "llama.rope.freq_base", false, 1, 1e12, &s->theta, err) ||
-        !ww_weights_real(w, "llama.rope.scale_linear", false, 1e-3, 1e6, &scale, err) ||
-        !ww_weights_real(w, "llama.rope.scaling.factor", false, 1e-3, 1e6, &scale, err))
+        !ww_weights_real(w, "llama.attention.layer_norm_rms_epsilon", true, 0, 1, &eps, err))
         return false;
     const struct ww_weight *embed = ww_weights_need(w, "token_embd.weight", err, 2, -1, hidden);
     if (!embed)
@@ -109,19 +189,25 @@ static bool shape_of_meta(const struct ww_weights *w, struct ww_llama_shape *s, 
     *s = (struct ww_llama_shape){.vocabulary = (int)embed->dim[0], .hidden = (int)hidden,
                                  .layers = (int)layers, .heads = (int)heads, .kv_heads = (int)kv,
                                  .head = (int)head, .inner = (int)inner, .context = (int)context,
-                                 .eps = (float)eps, .theta = s->theta, .stretch = scale,
+                                 .eps = (float)eps, .rope = s->rope,
                                  .tied = !ww_weights_find(w, "output.weight")};
-    return true;
+    return rope_of_meta(w, s->head, s, err);
 }
 
 static bool sane(const struct ww_llama_shape *s, struct ww_error *err)
 {
     if (s->heads % s->kv_heads || s->head % 4 || s->head > 128 || s->heads * s->head % WW_TILE ||
-        s->kv_heads * s->head % 4 || !(s->theta >= 1) || !(s->stretch > 0) || !(s->eps >= 0))
+        s->kv_heads * s->head % 4 || !(s->eps >= 0))
         return ww_fail(err, WW_E_UNSUPPORTED,
                        "%d heads over %d of keys, %d wide each: a head must be a multiple of 4 and at "
                        "most 128 wide, all of them a multiple of %d", s->heads, s->kv_heads, s->head,
                        WW_TILE);
+    if (s->rope.kind == WW_ROPE_LLAMA3 && !(s->rope.low < s->rope.high))
+        return ww_fail(err, WW_E_FILE, "'low_freq_factor' %g must be below 'high_freq_factor' %g",
+                       s->rope.low, s->rope.high);
+    if (s->rope.kind == WW_ROPE_YARN && !(s->rope.theta > 1 && s->rope.slow < s->rope.fast))
+        return ww_fail(err, WW_E_FILE, "yarn: 'rope_theta' %g must be above 1 and 'beta_slow' %g below "
+                       "'beta_fast' %g", s->rope.theta, s->rope.slow, s->rope.fast);
     return true;
 }
 
@@ -302,7 +388,7 @@ struct ww_llama *ww_llama_load(struct ww_device *device, const char *path, struc
     struct ww_llama *m = calloc(1, sizeof *m);
     if (!m)
         abort();
-    m->shape = (struct ww_llama_shape){.theta = 10000, .stretch = 1};
+    m->shape = (struct ww_llama_shape){.rope = {.theta = 10000, .factor = 1}};
     m->storages = calloc(MAX_STORAGES * 17, sizeof *m->storages);
     struct loading l = {.device = device, .model = m, .err = err, .bank = ww_bank_create()};
     l.weights = ww_weights_open(path, err);

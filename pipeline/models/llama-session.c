@@ -23,7 +23,7 @@ struct ww_llama_session {
     struct pass few, many, *last; // one token each, a stretch; the one that ran
 };
 
-// Angles in double: position / theta^(2 j / head) loses its digits early in float.
+// Angles in double: position times theta^(-2 j / head) loses its digits early in float.
 static bool write_turns(struct ww_device *device, struct ww_llama_session *s, struct ww_error *err)
 {
     const struct ww_llama_shape *shape = &s->model->shape;
@@ -31,14 +31,15 @@ static bool write_turns(struct ww_device *device, struct ww_llama_session *s, st
     float *data = calloc(texels, 16);
     if (!data)
         abort();
-    for (int p = 0; p < s->context; p++)
-        for (int j = 0; j < shape->head / 2; j++) {
-            const double angle =
-                p / shape->stretch * pow(shape->theta, -2.0 * j / shape->head);
+    const double gain = ww_rope_gain(&shape->rope);
+    for (int j = 0; j < shape->head / 2; j++) {
+        const double angle = ww_rope_angle(&shape->rope, shape->head, j);
+        for (int p = 0; p < s->context; p++) {
             float *to = data + (size_t)p * (size_t)shape->head + 2 * j;
-            to[0] = (float)cos(angle);
-            to[1] = (float)sin(angle);
+            to[0] = (float)(gain * cos(p * angle));
+            to[1] = (float)(gain * sin(p * angle));
         }
+    }
     s->turns = ww_storage_create(device, texels * 16, WW_PLACE_DEVICE, err);
     const bool ok = s->turns && ww_storage_write(device, s->turns, 0, data, texels * 16, err);
     free(data);

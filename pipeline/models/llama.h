@@ -8,12 +8,13 @@
 #pragma once
 
 #include "kernels/tokens.h"
+#include "rope.h"
 
 struct ww_llama_shape {
     int vocabulary, hidden, layers, heads, kv_heads, head, inner; // head: its width
     int context;                                                  // positions it was trained on
     float eps;
-    double theta, stretch; // positions are divided by `stretch`
+    struct ww_rope rope;
     bool tied;             // the head's weights are the embedding's
 };
 

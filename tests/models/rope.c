@@ -1,0 +1,192 @@
+// Positions of models that were stretched: the angles of each pair against numbers worked out from the
+// papers' formulas elsewhere, then keys of a whole model turned by them, and what is refused.
+
+#include "check.h"
+#include "models/llama.h"
+#include "weights/weights.h"
+
+#include <unistd.h>
+
+struct expected {
+    int pair;
+    double angle;
+};
+
+static void check_angles(const char *name, struct ww_rope rope, int width, const struct expected *want,
+                         double gain)
+{
+    check_about("%s, %d wide", name, width);
+    for (; want->angle > 0; want++)
+        CHECK_NEAR(ww_rope_angle(&rope, width, want->pair) / want->angle, 1, 1e-9);
+    CHECK_NEAR(ww_rope_gain(&rope), gain, 1e-9);
+    check_about("%s", "");
+}
+
+static void check_formulas(void)
+{
+    check_angles("plain", (struct ww_rope){.theta = 1e4, .factor = 1}, 128,
+                 (struct expected[]){{0, 1}, {1, 0.8659643234}, {63, 1.1547819847e-4}, {0}}, 1);
+    check_angles("linear", (struct ww_rope){.theta = 1e5, .factor = 4}, 64,
+                 (struct expected[]){{0, 0.25}, {16, 7.905694150e-4}, {31, 3.582531426e-6}, {0}}, 1);
+    check_angles("llama3",
+                 (struct ww_rope){.kind = WW_ROPE_LLAMA3, .theta = 5e5, .factor = 8, .original = 8192,
+                                  .low = 1, .high = 4},
+                 128,
+                 (struct expected[]){{1, 8.146172339e-1}, {16, 3.760603093e-2}, {32, 5.248461610e-4},
+                                     {36, 7.784655274e-5}, {63, 3.068925989e-7}, {0}},
+                 1);
+    check_angles("yarn",
+                 (struct ww_rope){.kind = WW_ROPE_YARN, .theta = 1e4, .factor = 16, .original = 4096,
+                                  .fast = 32, .slow = 1},
+                 128,
+                 (struct expected[]){{0, 1}, {16, 0.1}, {32, 5.673076923e-3}, {36, 2.379136376e-3},
+                                     {48, 6.25e-5}, {63, 7.217387404e-6}, {0}},
+                 1.277258872);
+    check_angles("yarn",
+                 (struct ww_rope){.kind = WW_ROPE_YARN, .theta = 1e6, .factor = 4, .original = 32768,
+                                  .fast = 32, .slow = 1, .gain = 1.5},
+                 64,
+                 (struct expected[]){{8, 3.162277660e-2}, {16, 5.833333333e-4}, {20, 4.445698525e-5},
+                                     {31, 3.849816315e-7}, {0}},
+                 1.5);
+}
+
+enum { ROWS = 40 };
+
+// A copy of the small model whose configuration has `extra` in it.
+static void make_model(const char *dir, const char *extra)
+{
+    char from[4096], path[4096];
+    FILE *file;
+    snprintf(from, sizeof from, "%s/tests/models/llama/mha/model/model.safetensors",
+             getenv("WATCHWORD_SOURCE"));
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    unlink(path);
+    CHECK(!symlink(from, path));
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    if (!CHECK((file = fopen(path, "w")) != NULL))
+        return;
+    fprintf(file,
+            "{\"model_type\": \"llama\", \"vocab_size\": 512, \"hidden_size\": 64, "
+            "\"num_hidden_layers\": 3, \"num_attention_heads\": 4, \"intermediate_size\": 160, "
+            "\"max_position_embeddings\": 256, \"rms_norm_eps\": 1e-5%s}",
+            extra);
+    fclose(file);
+}
+
+// Rotated keys of the first layer: [ROWS][H], pairs side by side. NULL if there are none.
+static float *keys_of(struct ww_device *device, const char *dir, struct ww_llama_shape *shape)
+{
+    struct ww_error err = {0};
+    struct ww_llama_row rows[ROWS];
+    float *out = NULL;
+    for (int i = 0; i < ROWS; i++)
+        rows[i] = (struct ww_llama_row){.token = (uint32_t)(i * 11 % 512), .position = i};
+    struct ww_llama *model = ww_llama_load(device, dir, &err);
+    struct ww_llama_session *s =
+        model ? ww_llama_open(device, model,
+                              ww_llama_params(.context = 64, .stretch = ROWS, .keep_stages = true), &err)
+              : NULL;
+    if (!CHECK(s && ww_llama_run(s, rows, ROWS, &err)))
+        printf("%s\n", err.text);
+    for (int i = 0; s && i < ww_plan_num_stages(ww_llama_plan(s)); i++) {
+        struct ww_tensor t;
+        if (strcmp(ww_plan_stage(ww_llama_plan(s), i, &t), "layer.0.k_rope"))
+            continue;
+        out = malloc(sizeof *out * (size_t)t.w * (size_t)t.c);
+        CHECK(out && ww_plan_read_stage(ww_llama_plan(s), i, out, &err));
+        *shape = *ww_llama_shape(model);
+    }
+    ww_llama_close(device, &s);
+    ww_llama_unload(device, &model);
+    return out;
+}
+
+// The keys of the plain model, turned on by what lies between, are those of the stretched one.
+static void check_keys(struct ww_device *device, const char *dir, const float *plain,
+                       const struct ww_llama_shape *p, const char *extra, enum ww_rope_kind kind)
+{
+    struct ww_llama_shape s = {0};
+    double worst = 0;
+    make_model(dir, extra);
+    float *keys = keys_of(device, dir, &s);
+    if (!CHECK(keys && s.rope.kind == kind))
+        return;
+    const int H = s.heads * s.head;
+    for (int r = 0; r < ROWS; r++)
+        for (int c = 0; c < H; c += 2) {
+            const int j = c % s.head / 2;
+            const double by = r * (ww_rope_angle(&s.rope, s.head, j) - ww_rope_angle(&p->rope, s.head, j));
+            const double a = (double)plain[r * H + c], b = (double)plain[r * H + c + 1];
+            const double gain = ww_rope_gain(&s.rope);
+            worst = fmax(worst, fabs(gain * (a * cos(by) - b * sin(by)) - (double)keys[r * H + c]));
+            worst = fmax(worst, fabs(gain * (b * cos(by) + a * sin(by)) - (double)keys[r * H + c + 1]));
+        }
+    printf("  %.60s: keys within %.1e\n", extra, worst);
+    CHECK_CMP(worst, <=, 1e-5);
+    free(keys);
+}
+
+static void check_refused(struct ww_device *device, const char *dir, const char *extra, const char *word)
+{
+    struct ww_error err = {0};
+    make_model(dir, extra);
+    struct ww_llama *model = ww_llama_load(device, dir, &err);
+    if (!CHECK(!model && strstr(err.text, word)))
+        printf("%s: %s\n", extra, err.text);
+    ww_llama_unload(device, &model);
+}
+
+static void check_models(struct ww_device *device, const char *dir)
+{
+    struct ww_llama_shape shape = {0};
+    make_model(dir, "");
+    float *plain = keys_of(device, dir, &shape);
+    if (!CHECK(plain))
+        return;
+    check_keys(device, dir, plain, &shape,
+               ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}", WW_ROPE_LINEAR);
+    check_keys(device, dir, plain, &shape,
+               ", \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0,"
+               " \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 64}", WW_ROPE_LLAMA3);
+    check_keys(device, dir, plain, &shape,
+               ", \"rope_parameters\": {\"rope_type\": \"yarn\", \"rope_theta\": 10000, \"factor\": 4,"
+               " \"original_max_position_embeddings\": 64}", WW_ROPE_YARN);
+    free(plain);
+    check_refused(device, dir, ", \"rope_scaling\": {\"type\": \"longrope\"}", "longrope");
+    check_refused(device, dir, ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": \"2\"}", "factor");
+    check_refused(device, dir, ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}", "factor");
+    check_refused(device, dir,
+                  ", \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4}",
+                  "low_freq_factor");
+    check_refused(device, dir,
+                  ", \"rope_scaling\": {\"type\": \"yarn\", \"factor\": 8, \"beta_slow\": 40}", "beta_slow");
+}
+
+int main(void)
+{
+    static const char *const devices[] = {"reference", ""};
+    char dir[] = "/tmp/watchword-rope-XXXXXX", path[64];
+    check_formulas();
+    if (!getenv("WATCHWORD_SOURCE"))
+        check_skip("WATCHWORD_SOURCE names no source tree");
+    if (!CHECK(mkdtemp(dir)))
+        return check_done();
+    for (int d = 0; d < 2; d++) {
+        struct ww_error err = {0};
+        struct ww_device *device = ww_device_open(devices[d], &err);
+        if (!device) {
+            printf("%s\n", err.text);
+            continue;
+        }
+        printf("%s\n", device->info.name);
+        check_models(device, dir);
+        ww_device_close(&device);
+    }
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    unlink(path);
+    rmdir(dir);
+    return check_done();
+}
