@@ -1,4 +1,4 @@
-"""The daemon on a device that is lost or hangs: tests/faults/layer.c lies in between."""
+"""The daemon on a device that is lost, hangs or runs full: tests/faults/layer.c lies in between."""
 import os
 import sys
 
@@ -45,4 +45,19 @@ def hang():
     check_loss("hang 40")
 
 
-run(submit, wait, hang)
+def full():
+    """One frame fails for memory, which is counted and in the log; the next ones are looked at."""
+    for daemon in faulty("memory 300", "gate"):
+        failed = set()
+        while not failed:
+            status = daemon.ear.wait("status/gate/", 60)
+            failed = {w["skipped"]["failed"] for w in status["watches"]} - {0}
+        assert failed == {1}
+        first = daemon.ear.wait("detection/gate/", 60)
+        daemon.ear.wait("detection/gate/", 60, lambda m: m["seq"] >= first["seq"] + 5)
+        assert losses(daemon) == 0
+        assert "out of memory" in daemon.log(), daemon.log()[-3000:]
+        daemon.stop()
+
+
+run(submit, wait, hang, full)
