@@ -1,0 +1,171 @@
+// The kernels that every model has against PyTorch's operators in float64, on every device.
+
+#include "golden.h"
+
+// Rows of features [rows][c] as tokens.
+static struct ww_tensor rows(struct trial *t, const struct ww_weight *from)
+{
+    const int n = (int)from->dim[0], c = (int)from->dim[1];
+    struct ww_tensor x;
+    float *to = uploaded(t, &x, 1, c, 1, n);
+    for (int i = 0; i < n * c; i++)
+        to[ww_at(x, 0, i % c, 0, i / c)] = ww_weight_float(from, (size_t)i);
+    return x;
+}
+
+static float *floats(const struct ww_weight *from, size_t count)
+{
+    float *out = from ? malloc(count * sizeof *out) : NULL;
+    for (size_t i = 0; out && i < count; i++)
+        out[i] = ww_weight_float(from, i);
+    return out;
+}
+
+// Weights [out][in][k][k] as kernels want them, [k][k][in][out].
+static struct ww_filter filter(struct trial *t)
+{
+    struct ww_error err = {0};
+    const struct ww_weight *weight = tensor_of(t, "weight");
+    const int n = (int)weight->dim[0], c = (int)weight->dim[1];
+    const int k = weight->rank > 2 ? (int)weight->dim[2] : 1;
+    float *w = calloc((size_t)(n * c * k * k), sizeof *w), *bias = floats(tensor_of(t, "bias"), (size_t)n);
+    for (int i = 0; w && i < n * c * k * k; i++)
+        w[(i % (k * k) * c + i / (k * k) % c) * n + i / (k * k * c)] = ww_weight_float(weight, (size_t)i);
+    struct ww_filter out = {0};
+    struct ww_bank *bank = ww_bank_create();
+    ww_pack_conv(bank, &out, k, c, n, w, bias);
+    CHECK(ww_bank_upload(bank, t->device, t->storage, 4, &t->num_storages, &err));
+    ww_bank_destroy(&bank);
+    free(bias);
+    free(w);
+    return out;
+}
+
+static void linear(struct trial *t)
+{
+    const struct ww_tensor x = rows(t, tensor_of(t, "x"));
+    const struct ww_filter w = filter(t);
+    const struct ww_tensor y = ww_result_tensor(t->g, 1, w.c_out, 1, x.w);
+    ww_pointwise(t->g, y, x, &w, ww_conv_params(0));
+    if (replay(t))
+        compare_tensor(t, "out", y, true);
+}
+
+static void conv2d(struct trial *t)
+{
+    const struct ww_tensor x = map(t, tensor_of(t, "x"));
+    const struct ww_weight *out = tensor_of(t, "out");
+    const struct ww_filter w = filter(t);
+    const struct ww_tensor y =
+        ww_result_tensor(t->g, x.n, w.c_out, (int)out->dim[2], (int)out->dim[3]);
+    ww_conv2d(t->g, y, x, &w,
+              ww_conv_params(.stride = (int)number(t, "stride"), .padded = true,
+                             .pad = (int)number(t, "padding"),
+                             .dilation = (int)number(t, "dilation")));
+    if (replay(t))
+        compare_tensor(t, "out", y, false);
+}
+
+static void layer_norm(struct trial *t)
+{
+    struct ww_error err = {0};
+    const struct ww_tensor x = rows(t, tensor_of(t, "x"));
+    float *gain = floats(tensor_of(t, "weight"), (size_t)x.c);
+    float *lift = floats(tensor_of(t, "bias"), (size_t)x.c);
+    struct ww_filter norm;
+    struct ww_bank *bank = ww_bank_create();
+    ww_pack_norm(bank, &norm, x.c, gain, lift);
+    CHECK(ww_bank_upload(bank, t->device, t->storage, 4, &t->num_storages, &err));
+    ww_bank_destroy(&bank);
+    free(gain);
+    free(lift);
+    const struct ww_tensor y = ww_result_tensor(t->g, 1, x.c, 1, x.w);
+    ww_layernorm(t->g, y, x, &norm, (float)number(t, "eps"));
+    if (replay(t))
+        compare_tensor(t, "out", y, true);
+}
+
+// Heads [b][heads][rows][d], one after another in the channels; d is a multiple of 4.
+static struct ww_tensor heads(struct trial *t, const struct ww_weight *from)
+{
+    const int n = (int)from->dim[0], h = (int)from->dim[1], w = (int)from->dim[2];
+    const int d = (int)from->dim[3];
+    struct ww_tensor x;
+    float *to = uploaded(t, &x, n, h * d, 1, w);
+    for (int i = 0; i < n * h * w * d; i++)
+        to[ww_at(x, i / (d * w * h), i / (d * w) % h * d + i % d, 0, i / d % w)] =
+            ww_weight_float(from, (size_t)i);
+    return x;
+}
+
+static void attention(struct trial *t)
+{
+    const struct ww_weight *out = tensor_of(t, "out");
+    const struct ww_tensor q = heads(t, tensor_of(t, "q")), k = heads(t, tensor_of(t, "k"));
+    const struct ww_tensor v = heads(t, tensor_of(t, "v"));
+    const int h = (int)out->dim[1], d = (int)out->dim[3];
+    const struct ww_tensor y = ww_result_tensor(t->g, q.n, h * d, 1, q.w);
+    ww_attention(t->g, y, q, k, v, ww_attention_params(.heads = h));
+    if (!replay(t))
+        return;
+    const float *from = ww_plan_host(t->plan, y);
+    const int count = q.n * h * q.w * d;
+    float *got = malloc(sizeof *got * (size_t)count);
+    for (int i = 0; got && i < count; i++)
+        got[i] = from[ww_at(y, i / (d * q.w * h), i / (d * q.w) % h * d + i % d, 0, i / d % q.w)];
+    compare(t, "out", got, (size_t)count);
+    free(got);
+}
+
+// What other kernels do as they store, alone.
+static void activation(struct trial *t, enum ww_activation_fn act)
+{
+    const struct ww_weight *from = tensor_of(t, "x");
+    int count = 1;
+    for (int i = 0; i < from->rank; i++)
+        count *= (int)from->dim[i];
+    struct ww_tensor x;
+    float *to = uploaded(t, &x, 1, 1, 1, count);
+    for (int i = 0; i < count; i++)
+        to[ww_at(x, 0, 0, 0, i)] = ww_weight_float(from, (size_t)i);
+    const struct ww_tensor y = ww_result_tensor(t->g, 1, 1, 1, count);
+    ww_combine(t->g, y, x, (struct ww_tensor){0}, (struct ww_tensor){0}, act);
+    if (replay(t))
+        compare_tensor(t, "out", y, false);
+}
+
+static void relu(struct trial *t)
+{
+    activation(t, WW_ACT_RELU);
+}
+
+static void sigmoid(struct trial *t)
+{
+    activation(t, WW_ACT_SIGMOID);
+}
+
+static void gelu_erf(struct trial *t)
+{
+    activation(t, WW_ACT_GELU);
+}
+
+static void gelu_tanh(struct trial *t)
+{
+    activation(t, WW_ACT_GELU_TANH);
+}
+
+static void gelu_quick(struct trial *t)
+{
+    activation(t, WW_ACT_GELU_QUICK);
+}
+
+static const struct operation operations[] = {
+    {"linear", linear},       {"conv2d", conv2d},         {"layer_norm", layer_norm},
+    {"attention", attention}, {"relu", relu},             {"sigmoid", sigmoid},
+    {"gelu_erf", gelu_erf},   {"gelu_tanh", gelu_tanh},   {"gelu_quick", gelu_quick},
+    {0}};
+
+int main(void)
+{
+    return check_golden("common", operations);
+}
