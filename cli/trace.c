@@ -18,10 +18,13 @@ static const struct manual manual = {
         "A case is a JSON file with any of \"images\" (paths relative to it), \"text\", \"ids\",\n"
         "\"task\", \"input_size\", \"input\" ([width, height]), \"size\" (an object of\n"
         "\"shortest_edge\" and \"longest_edge\", px) and \"threshold\"; options win over it.\n"
-        "A model that can look at several pictures at once does so with all of them.",
+        "A model that can look at several pictures at once does so with all of them.\n\n"
+        "With --ids, DIR is a language model of LLaMA's architecture, or its GGUF file, and the\n"
+        "stages are those of that prompt (\"embed\", \"layer.0.q_rope\", \"logits\").",
     .examples =
         "  watchword trace nano --image frame.png --out ours.safetensors\n"
-        "  watchword trace ./models/nano --case case.json --stages \"head.*\" --out o.safetensors",
+        "  watchword trace ./models/nano --case case.json --stages \"head.*\" --out o.safetensors\n"
+        "  watchword trace smollm2.gguf --ids 1,4093,198 --stages logits --out o.safetensors",
     .min_args = 1,
     .max_args = 1,
 };
@@ -34,6 +37,8 @@ struct session {
     int input_size, input[2], shortest_edge, longest_edge;
     double threshold;
     struct cJSON *document;
+    uint32_t tokens[WW_TRACE_IDS];
+    int num_tokens;
 
     struct ww_reader *readers[MAX_IMAGES]; // they own the pixels
     struct ww_frame frames[MAX_IMAGES];
@@ -55,16 +60,48 @@ static bool add_image(struct session *s, const char *path, struct ww_error *err)
     return got > 0;
 }
 
+static bool add_token(struct session *s, double number)
+{
+    if (s->num_tokens == WW_TRACE_IDS || !(number >= 0 && number < 1u << 31) ||
+        number != (double)(uint32_t)number)
+        return false;
+    s->tokens[s->num_tokens++] = (uint32_t)number;
+    return true;
+}
+
+// "1,4093,198"
+static bool read_ids(struct session *s, struct ww_error *err)
+{
+    const char *at = s->ids;
+    for (bool more = true; more;) {
+        char *end = NULL;
+        const unsigned long long number = *at >= '0' && *at <= '9' ? strtoull(at, &end, 10) : 0;
+        if (!end || (*end && *end != ',') || !add_token(s, (double)number))
+            return ww_fail(err, WW_E_CONFIG,
+                           "trace: --ids at '%.20s': numbers of tokens with commas between, at most %d",
+                           at, WW_TRACE_IDS);
+        more = *end == ',';
+        at = end + 1;
+    }
+    return true;
+}
+
 // What the case says and no option did. Only what the models of this version read may be asked for.
 static bool read_case(struct session *s, struct ww_error *err)
 {
     s->document = json_load(s->case_path, err);
     if (!s->document)
         return false;
-    const struct cJSON *text = json_at(s->document, "text"), *ids = json_at(s->document, "ids");
-    if (text || ids)
-        return ww_fail(err, WW_E_UNSUPPORTED, "%s: '%s': no model here reads words yet",
-                       s->case_path, text ? "text" : "ids");
+    if (json_at(s->document, "text"))
+        return ww_fail(err, WW_E_UNSUPPORTED, "%s: 'text': no model here reads words yet; 'ids' are read",
+                       s->case_path);
+    const struct cJSON *ids = json_at(s->document, "ids");
+    if (!ids)
+        ids = json_at(s->document, "prompt_ids"); // what the golden sets of decoders call it
+    for (const struct cJSON *i = s->ids ? NULL : json_first(ids); i; i = json_next(i))
+        if (!add_token(s, json_number(i, "", -1)))
+            return ww_fail(err, WW_E_FILE, "%s: 'ids' %d: a token's number is wanted, and at most %d of them",
+                           s->case_path, s->num_tokens, WW_TRACE_IDS);
     if (!s->task_name)
         s->task_name = json_text(s->document, "task", NULL);
     if (s->input_size == 0 && s->input[0] == 0) {
@@ -98,13 +135,15 @@ static bool read_case(struct session *s, struct ww_error *err)
 
 static bool trace(struct session *s, struct ww_error *err)
 {
+    if (s->ids && !read_ids(s, err))
+        return false;
     if (s->case_path && !read_case(s, err))
         return false;
     for (int i = 0; i < s->images.num_items; i++)
         if (!add_image(s, s->images.items[i], err))
             return false;
-    if (s->num_frames == 0)
-        return ww_fail(err, WW_E_CONFIG, "trace: no picture: --image or --case is wanted");
+    if (s->num_frames == 0 && s->num_tokens == 0)
+        return ww_fail(err, WW_E_CONFIG, "trace: no picture: --image, --ids or --case is wanted");
     const int task = s->task_name ? ww_task_from_name(s->task_name) : WW_TASK_DETECT;
     if (task < 0)
         return ww_fail(err, WW_E_CONFIG, "trace: there is no task '%s'", s->task_name);
@@ -114,7 +153,8 @@ static bool trace(struct session *s, struct ww_error *err)
     const bool traced =
         ww_trace(engine,
                  ww_trace_params(.model = s->model, .task = (enum ww_task)task, .images = s->frames,
-                                 .num_images = s->num_frames, .input_size = s->input_size,
+                                 .num_images = s->num_frames, .ids = s->tokens,
+                                 .num_ids = s->num_tokens, .input_size = s->input_size,
                                  .input_width = s->input[0], .input_height = s->input[1],
                                  .shortest_edge = s->shortest_edge,
                                  .longest_edge = s->longest_edge, .threshold = (float)s->threshold,
@@ -126,13 +166,13 @@ static bool trace(struct session *s, struct ww_error *err)
 
 int cmd_trace(int argc, char **argv)
 {
-    struct session s = {0};
+    static struct session s; // large
     const struct option options[] = {
         {"image", "FILE", "a picture, or a film's first frame; may be repeated", OPTION_LIST,
          &s.images},
         {"text", "STRING", "words, for a model that reads them; may be repeated", OPTION_LIST,
          &s.texts},
-        {"ids", "N,N,...", "the same as token numbers", OPTION_TEXT, &s.ids},
+        {"ids", "N,N,...", "numbers of tokens, for a language model", OPTION_TEXT, &s.ids},
         {"task", "TASK", "detect, pose, ... [detect]", OPTION_TEXT, &s.task_name},
         {"case", "FILE", "a JSON file that says all this", OPTION_TEXT, &s.case_path},
         {"stages", "GLOB", "only stages of these names [all]", OPTION_TEXT, &s.stages},
@@ -152,8 +192,8 @@ int cmd_trace(int argc, char **argv)
         complain("trace: --out is missing; see watchword trace --help");
         return WRONG_USAGE;
     }
-    if (s.texts.num_items > 0 || s.ids) {
-        complain("trace: %s: no model here reads words yet", s.ids ? "--ids" : "--text");
+    if (s.texts.num_items > 0) {
+        complain("trace: --text: no model here reads words yet; --ids are read");
         return FAILED;
     }
     catch_signals();

@@ -19,6 +19,7 @@ struct pass {
 struct ww_llama_session {
     const struct ww_llama *model;
     int sequences, context, slots;
+    bool stages; // kept by stretches; of one sequence, a single row goes through as one, too
     struct ww_storage **cache, *turns;
     struct pass few, many, *last; // one token each, a stretch; the one that ran
 };
@@ -104,7 +105,8 @@ struct ww_llama_session *ww_llama_open(struct ww_device *device, const struct ww
         abort();
     // One slot more, for what rows that are there only to fill up write.
     *s = (struct ww_llama_session){.model = model, .sequences = sequences, .context = context,
-                                   .slots = sequences * context + 1};
+                                   .slots = sequences * context + 1,
+                                   .stages = params->keep_stages};
     const int width = (int)ww_div_up(stretch > WW_FEW_ROWS ? stretch : WW_STRIP, WW_STRIP) * WW_STRIP;
     if (write_turns(device, s, err) && create_cache(device, s, err) &&
         record(device, s, &s->few, sequences, params, false, err) &&
@@ -185,7 +187,8 @@ bool ww_llama_run(struct ww_llama_session *s, const struct ww_llama_row *rows, i
 {
     if (!check(s, rows, num, err))
         return false;
-    struct pass *pass = s->last = num <= s->few.width ? &s->few : &s->many;
+    const bool few = num <= s->few.width && !(s->stages && s->sequences == 1);
+    struct pass *pass = s->last = few ? &s->few : &s->many;
     fill(s, pass, rows, num);
     return ww_plan_run(pass->plan, pass == &s->few ? 1 : (int)ww_div_up(num, WW_STRIP), err);
 }

@@ -1,4 +1,5 @@
 #include "engine.h"
+#include "trace-language.h"
 #include "weights/weights.h"
 
 #include <fnmatch.h>
@@ -149,6 +150,8 @@ static void trace_job(struct ww_engine *engine, void *opaque)
 
 bool ww_trace(struct ww_engine *engine, const struct ww_trace_params *params, struct ww_error *err)
 {
+    if (params->num_ids > 0)
+        return ww_trace_language(engine, params, err);
     if (params->num_images < 1)
         return ww_fail(err, WW_E_CONFIG, "a trace needs an image");
     struct tracing t = {.params = params, .err = err};

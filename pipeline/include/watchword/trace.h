@@ -8,11 +8,15 @@
 extern "C" {
 #endif
 
+#define WW_TRACE_IDS 4096
+
 struct ww_trace_params {
     const char *model;         // name or directory
     enum ww_task task;
     const struct ww_frame *images;
     int num_images;
+    const uint32_t *ids; // in place of images, for a language model: a directory or GGUF file of LLaMA's
+    int num_ids;         // architecture; at most WW_TRACE_IDS
     int input_size, input_width, input_height; // as in ww_watch_params
     int shortest_edge, longest_edge; // of the input, px, for models that are told so; 0: their own
     float threshold;                 // of what is reported; 0: all but noise
