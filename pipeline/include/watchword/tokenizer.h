@@ -1,0 +1,72 @@
+// tokenizer.h: text to the very ids that a model was trained on, and back.
+//
+// Kinds: SentencePiece BPE as LLaMA uses it, and byte-level BPE as GPT-2 and SmolLM2 use it.
+// Text that is not UTF-8 is taken as if every maximal part of a character that cannot go on were
+// U+FFFD (the WHATWG rule). Thread-safety: an opened tokenizer is read only, any thread may use it.
+
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <watchword/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WW_NO_TOKEN UINT32_MAX
+
+struct ww_tokenizer;
+
+// From what a GGUF file carries, or the directory that it lies in. WW_E_FILE; WW_E_UNSUPPORTED:
+// another kind of file or tokenizer, or a rule of splitting that is not known here.
+WW_API struct ww_tokenizer *ww_tokenizer_open(const char *path, struct ww_error *err);
+WW_API void ww_tokenizer_close(struct ww_tokenizer **tokenizer);
+
+enum ww_encode_flags {
+    WW_ENCODE_ADD_SPECIAL = 1,   // what the checkpoint wants around a text: LLaMA's <s>
+    WW_ENCODE_PARSE_SPECIAL = 2, // "</s>" in the text is a token: never for text from users
+};
+
+// Writes the first `max` ids to `out` and returns how many there are, as snprintf does; no text
+// gives more than 4 for each of its bytes, and 2. `text` may hold NULs.
+WW_API size_t ww_tokenizer_encode(const struct ww_tokenizer *tokenizer, const char *text,
+                                  size_t bytes, unsigned flags, uint32_t *out, size_t max);
+
+// A text that grows token by token. Bytes that are the beginning of a character are held back until
+// it is whole. All zeros but the tokenizer is the beginning.
+struct ww_decoder {
+    const struct ww_tokenizer *tokenizer;
+    bool show_special; // control tokens as they are written; else they are left out
+    bool goes_on;      // text stands before: a blank in front of the first token is one
+    unsigned char held[4];
+    unsigned num_held;
+};
+
+// Writes at most `max` bytes, no NUL, and returns how many the token brings; an id that is none
+// brings none. ww_decoder_end brings U+FFFD for what was still held back. 3 bytes for each of the
+// token's, and 16, always suffice.
+WW_API size_t ww_decoder_put(struct ww_decoder *decoder, uint32_t id, char *out, size_t max);
+WW_API size_t ww_decoder_end(struct ww_decoder *decoder, char *out, size_t max);
+
+// All at once: writes the first `max` - 1 bytes and a NUL, and returns how many bytes there are.
+WW_API size_t ww_tokenizer_decode(const struct ww_tokenizer *tokenizer, const uint32_t *ids,
+                                  size_t num_ids, bool show_special, char *out, size_t max);
+
+struct ww_special_ids { // WW_NO_TOKEN: it has none
+    uint32_t bos, eos, unk, pad;
+};
+WW_API struct ww_special_ids ww_tokenizer_special(const struct ww_tokenizer *tokenizer);
+WW_API uint32_t ww_tokenizer_size(const struct ww_tokenizer *tokenizer); // ids are below
+
+// A token as its vocabulary writes it ("\u2581Hello"), and the id of what is written so.
+// NULL or WW_NO_TOKEN: there is none.
+WW_API const char *ww_tokenizer_text(const struct ww_tokenizer *tokenizer, uint32_t id);
+WW_API uint32_t ww_tokenizer_id(const struct ww_tokenizer *tokenizer, const char *text);
+
+// The checkpoint's chat template, Jinja text; NULL: it carries none.
+WW_API const char *ww_tokenizer_chat_template(const struct ww_tokenizer *tokenizer);
+
+#ifdef __cplusplus
+}
+#endif

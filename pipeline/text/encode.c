@@ -1,0 +1,187 @@
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#include "base/utf8.h"
+#include "inner.h"
+
+struct output {
+    const struct ww_tokenizer *t;
+    struct ww_merger *merger;
+    uint32_t *ids;
+    size_t num, max;
+};
+
+static void emit(struct output *o, uint32_t id)
+{
+    if (id == WW_NO_TOKEN)
+        return;
+    if (o->num < o->max)
+        o->ids[o->num] = id;
+    o->num++;
+}
+
+static void emit_bytes(struct output *o, const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        const uint32_t id = o->t->byte_ids[(unsigned char)text[i]];
+        emit(o, id != WW_NO_TOKEN || !o->t->pieces ? id : o->t->special.unk);
+    }
+}
+
+// SentencePiece: blanks are U+2581, one stands in front, and characters merge.
+static void encode_pieces(struct output *o, const char *text, size_t bytes, bool prefix)
+{
+    char *plain = malloc(3 * bytes + 4);
+    if (!plain)
+        abort();
+    size_t size = 0, num = 0;
+    if (prefix) {
+        memcpy(plain, "\xe2\x96\x81", 3);
+        size = 3;
+    }
+    for (size_t i = 0; i < bytes; i++) {
+        if (text[i] != ' ') {
+            plain[size++] = text[i];
+            continue;
+        }
+        memcpy(plain + size, "\xe2\x96\x81", 3);
+        size += 3;
+    }
+    struct ww_symbol *s = ww_merger_symbols(o->merger, size);
+    for (size_t i = 0; i < size; num++) {
+        const size_t n = ww_utf8_char(plain + i, size - i);
+        s[num] = (struct ww_symbol){.text = plain + i, .bytes = (uint32_t)n,
+                                    .id = ww_find_text(o->t, &o->t->by_text, plain + i, n)};
+        i += n;
+    }
+    ww_merger_run(o->merger, o->t, num);
+    for (size_t i = 0; i < num; i++)
+        if (s[i].bytes && s[i].id != WW_NO_TOKEN)
+            emit(o, s[i].id);
+        else
+            emit_bytes(o, s[i].text, s[i].bytes);
+    free(plain);
+}
+
+static void encode_bytes(struct output *o, const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes;) {
+        const size_t n = ww_next_piece(text + i, bytes - i, o->t->split_digits);
+        struct ww_symbol *s = ww_merger_symbols(o->merger, n);
+        for (size_t k = 0; k < n; k++)
+            s[k] = (struct ww_symbol){.text = text + i + k, .bytes = 1,
+                                      .id = o->t->byte_ids[(unsigned char)text[i + k]]};
+        ww_merger_run(o->merger, o->t, n);
+        for (size_t k = 0; k < n; k++)
+            if (s[k].bytes)
+                emit(o, s[k].id);
+        i += n;
+    }
+}
+
+// The longest special token that begins here.
+static uint32_t special_at(const struct ww_tokenizer *t, const char *text, size_t bytes)
+{
+    if (!t->special_starts[(unsigned char)*text])
+        return WW_NO_TOKEN;
+    for (uint32_t i = 0; i < t->num_lengths; i++) {
+        if (t->special_lengths[i] > bytes)
+            continue;
+        const uint32_t id = ww_find_text(t, &t->specials, text, t->special_lengths[i]);
+        if (id != WW_NO_TOKEN)
+            return id;
+    }
+    return WW_NO_TOKEN;
+}
+
+static bool is_blank(const char *text, size_t n)
+{
+    const uint32_t c = ww_get_char(text, n);
+    return (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
+           c == 0x2028 || c == 0x2029 ||
+           utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ZS; // as Python strips
+}
+
+static size_t blanks_in_front(const char *text, size_t bytes)
+{
+    size_t i = 0;
+    while (i < bytes) {
+        const size_t n = ww_utf8_char(text + i, bytes - i);
+        if (!is_blank(text + i, n))
+            break;
+        i += n;
+    }
+    return i;
+}
+
+static size_t blanks_behind(const char *text, size_t bytes)
+{
+    size_t end = bytes;
+    while (end > 0) {
+        size_t n = 1;
+        while (n < end && ((unsigned char)text[end - n] & 0xc0) == 0x80)
+            n++;
+        if (!is_blank(text + end - n, n))
+            break;
+        end -= n;
+    }
+    return bytes - end;
+}
+
+static void encode_part(struct output *o, const char *text, size_t bytes, bool first)
+{
+    const struct ww_tokenizer *t = o->t;
+    if (!t->pieces)
+        encode_bytes(o, text, bytes);
+    else if (bytes)
+        encode_pieces(o, text, bytes, t->prefix && (first || t->legacy));
+}
+
+static void encode(struct output *o, const char *text, size_t bytes, bool parse)
+{
+    const struct ww_tokenizer *t = o->t;
+    size_t begin = 0;
+    bool first = true, newer = t->pieces && !t->legacy;
+    for (size_t i = 0; parse && i < bytes;) {
+        const uint32_t id = special_at(t, text + i, bytes - i);
+        if (id == WW_NO_TOKEN) {
+            i++;
+            continue;
+        }
+        const struct ww_token *token = &t->tokens[id];
+        size_t end = i;
+        if (token->lstrip)
+            end -= blanks_behind(text + begin, end - begin);
+        encode_part(o, text + begin, end - begin, first);
+        emit(o, id);
+        first = false;
+        i += token->bytes;
+        if (token->rstrip || newer) // transformers strips behind all of them
+            i += blanks_in_front(text + i, bytes - i);
+        begin = i;
+    }
+    encode_part(o, text + begin, bytes - begin, first);
+}
+
+size_t ww_tokenizer_encode(const struct ww_tokenizer *t, const char *text, size_t bytes,
+                           unsigned flags, uint32_t *out, size_t max)
+{
+    struct output o = {.t = t, .merger = ww_merger_create(), .ids = out, .max = max};
+    char *sound = NULL;
+    if (!ww_utf8_valid(text, bytes)) {
+        sound = malloc(3 * bytes);
+        if (!sound)
+            abort();
+        bytes = ww_repair(text, bytes, sound);
+    }
+    const bool add = flags & WW_ENCODE_ADD_SPECIAL;
+    if (add && t->add_bos)
+        emit(&o, t->special.bos);
+    encode(&o, sound ? sound : text, bytes, flags & WW_ENCODE_PARSE_SPECIAL);
+    if (add && t->add_eos)
+        emit(&o, t->special.eos);
+    free(sound);
+    ww_merger_destroy(&o.merger);
+    return o.num;
+}

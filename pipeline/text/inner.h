@@ -1,0 +1,98 @@
+// inner.h: what readers of tokenizer files fill in, and what encoding and decoding read.
+
+#pragma once
+
+#include <watchword/tokenizer.h>
+
+#include "base/arena.h"
+#include "weights/meta.h"
+
+enum ww_token_kind { // SentencePiece's numbers, and GGUF's
+    WW_TOKEN_NONE, // no token has this id
+    WW_TOKEN_NORMAL, WW_TOKEN_UNKNOWN, WW_TOKEN_CONTROL, WW_TOKEN_USER, WW_TOKEN_UNUSED,
+    WW_TOKEN_BYTE,
+};
+
+struct ww_token {
+    const char *text; // NUL behind it
+    uint32_t bytes;
+    enum ww_token_kind kind;
+    float score;
+    bool special, lstrip, rstrip; // special: found in a text before all else
+};
+
+struct ww_merge {
+    uint32_t left, right, result, rank;
+};
+
+// Ids by text or merges by pair: open addressing, a power of two of slots, at most half full.
+struct ww_slots {
+    uint32_t *slot; // index + 1; 0: free
+    uint32_t mask;
+};
+
+struct ww_tokenizer {
+    struct ww_arena *arena;
+    bool pieces; // SentencePiece; else byte-level BPE
+    struct ww_token *tokens;
+    uint32_t num_tokens, longest; // bytes of the longest text
+    struct ww_slots by_text, specials;
+    uint32_t num_specials, special_lengths[64], num_lengths; // descending
+    bool special_starts[256];
+    uint32_t byte_ids[256]; // of a byte alone; WW_NO_TOKEN: none
+    struct ww_special_ids special;
+    bool add_bos, add_eos;
+    const char *chat_template;
+    // SentencePiece
+    bool prefix, legacy;
+    // byte-level BPE
+    bool split_digits;
+    struct ww_merge *merges;
+    uint32_t num_merges;
+    struct ww_slots by_pair;
+};
+
+enum { WW_MAX_TOKENS = 1 << 21, WW_MAX_TOKEN_BYTES = 1 << 12 };
+
+// --- tokenizer.c, gguf.c ---
+
+// Gives `id` a text (copied). False: WW_E_FILE, it has one, or lies too far out.
+bool ww_token_set(struct ww_tokenizer *t, uint32_t id, const char *text, size_t bytes,
+                  enum ww_token_kind kind, float score, struct ww_error *err);
+bool ww_tokenizer_read_gguf(struct ww_tokenizer *t, const struct ww_weights *weights,
+                            struct ww_error *err);
+
+// --- table.c ---
+
+void ww_slots_of_texts(struct ww_tokenizer *t, struct ww_slots *slots, bool specials);
+void ww_slots_of_merges(struct ww_tokenizer *t);
+uint32_t ww_find_text(const struct ww_tokenizer *t, const struct ww_slots *slots, const char *text,
+                      size_t bytes);
+const struct ww_merge *ww_find_merge(const struct ww_tokenizer *t, uint32_t left, uint32_t right);
+
+// --- merge.c ---
+
+struct ww_symbol {
+    int64_t previous, next; // -1: none
+    const char *text;
+    uint32_t bytes, id; // bytes 0: merged away
+};
+
+// Merges `num` symbols that lie end to end, the best pair first. n log n.
+struct ww_merger;
+struct ww_merger *ww_merger_create(void);
+void ww_merger_destroy(struct ww_merger **merger);
+struct ww_symbol *ww_merger_symbols(struct ww_merger *merger, size_t num); // room for them
+void ww_merger_run(struct ww_merger *merger, const struct ww_tokenizer *t, size_t num);
+
+// --- bytes.c ---
+
+// GPT-2's alphabet: a byte as a character that can be printed, and back (-1: no such character).
+uint32_t ww_byte_to_char(unsigned char byte);
+int ww_char_to_byte(uint32_t c);
+size_t ww_put_char(uint32_t c, char out[4]);
+uint32_t ww_get_char(const char *text, size_t bytes); // of a whole character
+// Copies text, bad parts as U+FFFD. `out` has room for 3 bytes a byte. Returns bytes.
+size_t ww_repair(const char *text, size_t bytes, char *out);
+// Length of the next piece of GPT-2's pattern; `bytes` > 0, UTF-8.
+size_t ww_next_piece(const char *text, size_t bytes, bool split_digits);

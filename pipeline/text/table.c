@@ -1,0 +1,88 @@
+#include "inner.h"
+
+#include <string.h>
+
+// FNV-1a; slots are few and lookups end at the first free one. A file that makes all its tokens
+// collide slows down none but itself: it has at most WW_MAX_TOKENS.
+static uint32_t hash_text(const char *text, size_t bytes)
+{
+    uint64_t h = 0xcbf29ce484222325;
+    for (size_t i = 0; i < bytes; i++)
+        h = (h ^ (unsigned char)text[i]) * 0x100000001b3;
+    return (uint32_t)(h ^ h >> 29);
+}
+
+static uint32_t hash_pair(uint32_t left, uint32_t right)
+{
+    const uint64_t h = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15;
+    return (uint32_t)(h >> 32);
+}
+
+static void make_room(struct ww_tokenizer *t, struct ww_slots *slots, size_t count)
+{
+    size_t size = 16;
+    while (size < 2 * count + 2)
+        size *= 2;
+    slots->slot = ww_new_array(t->arena, uint32_t, size);
+    slots->mask = (uint32_t)size - 1;
+}
+
+static bool takes_part(const struct ww_tokenizer *t, const struct ww_token *token, bool specials)
+{
+    if (token->kind == WW_TOKEN_NONE || !token->bytes)
+        return false;
+    return specials ? token->special
+                    : !t->pieces || token->kind == WW_TOKEN_NORMAL || token->kind == WW_TOKEN_USER;
+}
+
+void ww_slots_of_texts(struct ww_tokenizer *t, struct ww_slots *slots, bool specials)
+{
+    make_room(t, slots, t->num_tokens);
+    for (uint32_t id = 0; id < t->num_tokens; id++) {
+        const struct ww_token *token = &t->tokens[id];
+        if (!takes_part(t, token, specials) ||
+            ww_find_text(t, slots, token->text, token->bytes) != WW_NO_TOKEN)
+            continue;
+        uint32_t at = hash_text(token->text, token->bytes) & slots->mask;
+        while (slots->slot[at])
+            at = (at + 1) & slots->mask;
+        slots->slot[at] = id + 1;
+    }
+}
+
+uint32_t ww_find_text(const struct ww_tokenizer *t, const struct ww_slots *slots, const char *text,
+                      size_t bytes)
+{
+    for (uint32_t at = hash_text(text, bytes) & slots->mask; slots->slot[at];
+         at = (at + 1) & slots->mask) {
+        const struct ww_token *token = &t->tokens[slots->slot[at] - 1];
+        if (token->bytes == bytes && !memcmp(token->text, text, bytes))
+            return slots->slot[at] - 1;
+    }
+    return WW_NO_TOKEN;
+}
+
+void ww_slots_of_merges(struct ww_tokenizer *t)
+{
+    make_room(t, &t->by_pair, t->num_merges);
+    for (uint32_t i = 0; i < t->num_merges; i++) {
+        const struct ww_merge *m = &t->merges[i];
+        if (ww_find_merge(t, m->left, m->right))
+            continue; // given twice: the better rank stands
+        uint32_t at = hash_pair(m->left, m->right) & t->by_pair.mask;
+        while (t->by_pair.slot[at])
+            at = (at + 1) & t->by_pair.mask;
+        t->by_pair.slot[at] = i + 1;
+    }
+}
+
+const struct ww_merge *ww_find_merge(const struct ww_tokenizer *t, uint32_t left, uint32_t right)
+{
+    for (uint32_t at = hash_pair(left, right) & t->by_pair.mask; t->by_pair.slot[at];
+         at = (at + 1) & t->by_pair.mask) {
+        const struct ww_merge *m = &t->merges[t->by_pair.slot[at] - 1];
+        if (m->left == left && m->right == right)
+            return m;
+    }
+    return NULL;
+}

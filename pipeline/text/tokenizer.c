@@ -1,0 +1,135 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "inner.h"
+
+bool ww_token_set(struct ww_tokenizer *t, uint32_t id, const char *text, size_t bytes,
+                  enum ww_token_kind kind, float score, struct ww_error *err)
+{
+    if (id >= t->num_tokens)
+        return ww_fail(err, WW_E_FILE, "token %u: ids are below %u", id, t->num_tokens);
+    if (bytes > WW_MAX_TOKEN_BYTES)
+        return ww_fail(err, WW_E_FILE, "token %u has %zu bytes: at most %d", id, bytes,
+                       WW_MAX_TOKEN_BYTES);
+    if (kind < WW_TOKEN_NORMAL || kind > WW_TOKEN_BYTE)
+        return ww_fail(err, WW_E_FILE, "token %u is of kind %d: 1 to 6 are known", id, (int)kind);
+    if (kind == WW_TOKEN_UNUSED && t->pieces)
+        return ww_fail(err, WW_E_UNSUPPORTED, "token %u is marked unused", id);
+    if (t->pieces && kind == WW_TOKEN_BYTE && (bytes != 6 || memcmp(text, "<0x", 3)))
+        return ww_fail(err, WW_E_FILE, "token %u is a byte, but not written like <0x0A>", id);
+    const bool special = kind == WW_TOKEN_CONTROL || kind == WW_TOKEN_UNKNOWN;
+    t->tokens[id] = (struct ww_token){
+        .text = ww_arena_strndup(t->arena, text, bytes), .bytes = (uint32_t)bytes, .kind = kind,
+        .score = score, .special = special || kind == WW_TOKEN_USER};
+    return true;
+}
+
+static void find_bytes(struct ww_tokenizer *t)
+{
+    for (int b = 0; b < 256; b++) {
+        char c[4];
+        t->byte_ids[b] = WW_NO_TOKEN;
+        if (!t->pieces)
+            t->byte_ids[b] =
+                ww_find_text(t, &t->by_text, c, ww_put_char(ww_byte_to_char((unsigned char)b), c));
+    }
+    for (uint32_t id = 0; t->pieces && id < t->num_tokens; id++)
+        if (t->tokens[id].kind == WW_TOKEN_BYTE)
+            t->byte_ids[strtoul(t->tokens[id].text + 3, NULL, 16) & 255] = id;
+}
+
+static int longest_first(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x < y) - (x > y);
+}
+
+// What is found in texts before all else, and how long such tokens are.
+static bool find_specials(struct ww_tokenizer *t, struct ww_error *err)
+{
+    for (uint32_t id = 0; id < t->num_tokens; id++) {
+        const struct ww_token *token = &t->tokens[id];
+        if (token->bytes > t->longest)
+            t->longest = token->bytes;
+        if (!token->special || !token->bytes)
+            continue;
+        t->special_starts[(unsigned char)token->text[0]] = true;
+        uint32_t i = 0;
+        while (i < t->num_lengths && t->special_lengths[i] != token->bytes)
+            i++;
+        if (i == sizeof t->special_lengths / sizeof *t->special_lengths)
+            return ww_fail(err, WW_E_UNSUPPORTED, "special tokens of more than %u lengths", i);
+        t->special_lengths[i] = token->bytes;
+        t->num_lengths += i == t->num_lengths;
+    }
+    qsort(t->special_lengths, t->num_lengths, sizeof *t->special_lengths, longest_first);
+    ww_slots_of_texts(t, &t->specials, true);
+    return true;
+}
+
+static bool finish(struct ww_tokenizer *t, struct ww_error *err)
+{
+    uint32_t *const ids[] = {&t->special.bos, &t->special.eos, &t->special.unk, &t->special.pad};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        if (*ids[i] >= t->num_tokens || t->tokens[*ids[i]].kind == WW_TOKEN_NONE)
+            *ids[i] = WW_NO_TOKEN;
+    ww_slots_of_texts(t, &t->by_text, false);
+    find_bytes(t);
+    return find_specials(t, err);
+}
+
+static bool read_path(struct ww_tokenizer *t, const char *path, struct ww_error *err)
+{
+    struct ww_weights *weights = ww_weights_open(path, err);
+    const bool ok = weights && ww_tokenizer_read_gguf(t, weights, err) && finish(t, err);
+    ww_weights_close(&weights);
+    return ok;
+}
+
+struct ww_tokenizer *ww_tokenizer_open(const char *path, struct ww_error *err)
+{
+    struct ww_arena *arena = ww_arena_create();
+    struct ww_tokenizer *t = ww_new(arena, struct ww_tokenizer);
+    t->arena = arena;
+    t->special = (struct ww_special_ids){WW_NO_TOKEN, WW_NO_TOKEN, WW_NO_TOKEN, WW_NO_TOKEN};
+    if (!read_path(t, path, err)) {
+        ww_within(err, "tokenizer '%s'", path);
+        ww_tokenizer_close(&t);
+    }
+    return t;
+}
+
+void ww_tokenizer_close(struct ww_tokenizer **tokenizer)
+{
+    if (!*tokenizer)
+        return;
+    struct ww_arena *arena = (*tokenizer)->arena; // the tokenizer lies in it
+    ww_arena_destroy(&arena);
+    *tokenizer = NULL;
+}
+
+struct ww_special_ids ww_tokenizer_special(const struct ww_tokenizer *t)
+{
+    return t->special;
+}
+
+uint32_t ww_tokenizer_size(const struct ww_tokenizer *t)
+{
+    return t->num_tokens;
+}
+
+const char *ww_tokenizer_text(const struct ww_tokenizer *t, uint32_t id)
+{
+    return id < t->num_tokens ? t->tokens[id].text : NULL;
+}
+
+uint32_t ww_tokenizer_id(const struct ww_tokenizer *t, const char *text)
+{
+    const uint32_t id = ww_find_text(t, &t->specials, text, strlen(text));
+    return id != WW_NO_TOKEN ? id : ww_find_text(t, &t->by_text, text, strlen(text));
+}
+
+const char *ww_tokenizer_chat_template(const struct ww_tokenizer *t)
+{
+    return t->chat_template;
+}
