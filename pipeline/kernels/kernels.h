@@ -58,6 +58,13 @@ void ww_mean(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x);
 // y = act(double(x) + residual); half: half-pixel centres, else source = i / 2.
 void ww_upsample2(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, bool half,
                   enum ww_activation_fn act, struct ww_tensor residual);
+// x at the size of y.
+enum ww_resize_how {
+    WW_RESIZE_CENTRES, // bilinear, by the centres of pixels
+    WW_RESIZE_CORNERS, // bilinear, the outermost pixels stay where they are
+    WW_RESIZE_NEAREST, // source = floor(i in / out)
+};
+void ww_resize(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, enum ww_resize_how how);
 // y = act(x scale + residual), elementwise.
 void ww_combine(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct ww_tensor scale,
                 struct ww_tensor residual, enum ww_activation_fn act);
@@ -154,7 +161,7 @@ struct ww_filter ww_try_rows(struct ww_try *t, int rows, int c);
 float ww_depthwise_at(const float *x, struct ww_tensor shape, const float *w, int k, int stride,
                       int pad, const float *scale, int c, int oy, int ox);
 
-extern const struct ww_kernel ww_kernel_prepare, ww_kernel_conv2d, ww_kernel_pointwise,
+extern const struct ww_kernel ww_kernel_resize, ww_kernel_prepare, ww_kernel_conv2d, ww_kernel_pointwise,
     ww_kernel_depthwise, ww_kernel_separable, ww_kernel_mean, ww_kernel_upsample2,
     ww_kernel_combine, ww_kernel_peaks, ww_kernel_keypoints, ww_kernel_layernorm, ww_kernel_embed,
     ww_kernel_attention, ww_kernel_maxpool;

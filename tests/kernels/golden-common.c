@@ -159,11 +159,24 @@ static void gelu_quick(struct trial *t)
     activation(t, WW_ACT_GELU_QUICK);
 }
 
+static void resize(struct trial *t)
+{
+    const struct ww_tensor x = map(t, tensor_of(t, "x"));
+    const struct ww_weight *out = tensor_of(t, "out");
+    const struct ww_tensor y = ww_result_tensor(t->g, x.n, x.c, (int)out->dim[2], (int)out->dim[3]);
+    ww_resize(t->g, y, x,
+              strstr(t->name, "nearest")     ? WW_RESIZE_NEAREST
+              : number(t, "align_corners") != 0 ? WW_RESIZE_CORNERS
+                                             : WW_RESIZE_CENTRES);
+    if (replay(t))
+        compare_tensor(t, "out", y, false);
+}
+
 static const struct operation operations[] = {
     {"linear", linear},       {"conv2d", conv2d},         {"layer_norm", layer_norm},
     {"attention", attention}, {"relu", relu},             {"sigmoid", sigmoid},
     {"gelu_erf", gelu_erf},   {"gelu_tanh", gelu_tanh},   {"gelu_quick", gelu_quick},
-    {0}};
+    {"interpolate_bilinear", resize}, {"interpolate_nearest", resize}, {0}};
 
 int main(void)
 {
