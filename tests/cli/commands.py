@@ -14,7 +14,7 @@ import unittest
 BUILD = os.environ["WATCHWORD_BUILD"]
 SOURCE = os.environ["WATCHWORD_SOURCE"]
 PROGRAM = os.path.join(BUILD, "cli/watchword")
-COMMANDS = ["demo", "watch", "run", "models", "bench", "trace", "check"]
+COMMANDS = ["demo", "watch", "run", "models", "bench", "tokenize", "trace", "check"]
 SMALL = ["--device", "reference", "--input", "128x96"]  # quick anywhere, and the same everywhere
 FILM = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 
@@ -402,6 +402,19 @@ class Demo(unittest.TestCase):
                             self.assertNotIn(folder.encode(), file.read())
                     except OSError:
                         pass
+
+
+class Tokenize(unittest.TestCase):
+    MODEL = os.path.join(os.path.dirname(__file__), "../unit/tokenizers/smollm2.gguf")
+
+    def test_there_and_back(self):
+        text = "The capital of France is"
+        self.assertEqual(watchword("tokenize", self.MODEL, text).stdout, "504 3575 282 4649 314\n")
+        self.assertEqual(watchword("tokenize", self.MODEL, text, "--json").stdout, "[504,3575,282,4649,314]\n")
+        self.assertEqual(watchword("tokenize", self.MODEL, "--decode", "504,3575,282,4649,314").stdout, text + "\n")
+        wrong = watchword("tokenize", self.MODEL, "--decode", "49152")
+        self.assertEqual(wrong.returncode, 2)
+        self.assertIn("no id", wrong.stderr)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,117 @@
+// watchword tokenize: the numbers that a language model gets for a text, and back.
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <watchword/tokenizer.h>
+
+#include "cli.h"
+#include "json.h"
+
+static const struct manual manual = {
+    .usage = "tokenize MODEL [TEXT] [OPTIONS]",
+    .about = "Prints the ids of the tokens that MODEL, a GGUF file or its directory, is given for\n"
+             "TEXT, or for each line of the standard input: what the checkpoint wants around a\n"
+             "text is there, and special tokens written in it are taken as such.",
+    .examples = "  watchword tokenize smollm2.gguf \"a person in a yellow vest\"\n"
+                "  watchword tokenize smollm2.gguf --decode 504,3575\n"
+                "  watchword tokenize smollm2.gguf --json < strings.jsonl",
+    .min_args = 1,
+    .max_args = 2,
+};
+
+static bool print_ids(const struct ww_tokenizer *t, const char *text, size_t bytes, bool json)
+{
+    const unsigned flags = WW_ENCODE_ADD_SPECIAL | WW_ENCODE_PARSE_SPECIAL;
+    const size_t num = ww_tokenizer_encode(t, text, bytes, flags, NULL, 0);
+    uint32_t *ids = calloc(num + 1, sizeof *ids);
+    char *line = malloc(12 * num + 3), *at = line;
+    if (!ids || !line)
+        abort();
+    ww_tokenizer_encode(t, text, bytes, flags, ids, num);
+    if (json)
+        *at++ = '[';
+    for (size_t i = 0; i < num; i++)
+        at += sprintf(at, "%s%u", i == 0 ? "" : json ? "," : " ", ids[i]);
+    if (json)
+        *at++ = ']';
+    const bool printed = print_line(line, (size_t)(at - line));
+    free(line);
+    free(ids);
+    return printed;
+}
+
+static bool print_string(const struct ww_tokenizer *t, const char *line, size_t bytes, int number)
+{
+    struct cJSON *document = json_parse(line, bytes);
+    const char *text = document ? json_text(document, "", NULL) : NULL;
+    if (!text)
+        complain("line %d is no JSON string", number);
+    const bool printed = text && print_ids(t, text, strlen(text), true);
+    json_free(document);
+    return printed;
+}
+
+static bool print_lines(const struct ww_tokenizer *t, bool json)
+{
+    char *line = NULL;
+    size_t room = 0;
+    bool going = true;
+    ssize_t bytes;
+    for (int number = 1; going && (bytes = getline(&line, &room, stdin)) >= 0; number++) {
+        if (bytes > 0 && line[bytes - 1] == '\n')
+            line[--bytes] = '\0';
+        going = json ? print_string(t, line, (size_t)bytes, number)
+                     : print_ids(t, line, (size_t)bytes, false);
+    }
+    free(line);
+    return going;
+}
+
+static int decode(const struct ww_tokenizer *t, const char *list)
+{
+    struct ww_decoder decoder = {.tokenizer = t, .show_special = true};
+    static char text[1 << 14]; // more than three times the longest token
+    while (*list) {
+        char *end;
+        errno = 0;
+        const unsigned long id = strtoul(list, &end, 10);
+        if (!isdigit((unsigned char)*list) || errno || id >= ww_tokenizer_size(t)) {
+            complain("--decode: '%.20s' is no id; whole numbers below %u are, with commas or blanks "
+                     "between them", list, ww_tokenizer_size(t));
+            return WRONG_USAGE;
+        }
+        fwrite(text, 1, ww_decoder_put(&decoder, (uint32_t)id, text, sizeof text), stdout);
+        list = end + strspn(end, ", []");
+    }
+    fwrite(text, 1, ww_decoder_end(&decoder, text, sizeof text), stdout);
+    putchar('\n');
+    return finish_output(DONE);
+}
+
+int cmd_tokenize(int argc, char **argv)
+{
+    bool json = false;
+    const char *ids = NULL;
+    const struct option options[] = {
+        {"json", NULL, "lines are JSON strings, and ids JSON arrays", OPTION_FLAG, &json},
+        {"decode", "IDS", "print the text of these ids", OPTION_TEXT, &ids},
+        {0},
+    };
+    int status;
+    if (!parse_options(&argc, argv, &manual, options, &status))
+        return status;
+    struct ww_error err = {0};
+    struct ww_tokenizer *t = ww_tokenizer_open(argv[0], &err);
+    if (!t)
+        return give_up(&err);
+    if (ids)
+        status = decode(t, ids);
+    else
+        status = (argc > 1 ? print_ids(t, argv[1], strlen(argv[1]), json) : print_lines(t, json))
+                     ? DONE
+                     : FAILED;
+    ww_tokenizer_close(&t);
+    return status;
+}
