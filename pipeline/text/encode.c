@@ -95,34 +95,35 @@ static uint32_t special_at(const struct ww_tokenizer *t, const char *text, size_
     return WW_NO_TOKEN;
 }
 
-static bool is_blank(const char *text, size_t n)
+// The newer rule takes U+2581 in a text for the blank that it stands for, from the beginning.
+static bool is_blank(const struct ww_tokenizer *t, const char *text, size_t n)
 {
     const uint32_t c = ww_get_char(text, n);
     return (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
-           c == 0x2028 || c == 0x2029 ||
+           c == 0x2028 || c == 0x2029 || (c == 0x2581 && t->pieces && !t->legacy) ||
            utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ZS; // as Python strips
 }
 
-static size_t blanks_in_front(const char *text, size_t bytes)
+static size_t blanks_in_front(const struct ww_tokenizer *t, const char *text, size_t bytes)
 {
     size_t i = 0;
     while (i < bytes) {
         const size_t n = ww_utf8_char(text + i, bytes - i);
-        if (!is_blank(text + i, n))
+        if (!is_blank(t, text + i, n))
             break;
         i += n;
     }
     return i;
 }
 
-static size_t blanks_behind(const char *text, size_t bytes)
+static size_t blanks_behind(const struct ww_tokenizer *t, const char *text, size_t bytes)
 {
     size_t end = bytes;
     while (end > 0) {
         size_t n = 1;
         while (n < end && ((unsigned char)text[end - n] & 0xc0) == 0x80)
             n++;
-        if (!is_blank(text + end - n, n))
+        if (!is_blank(t, text + end - n, n))
             break;
         end -= n;
     }
@@ -142,7 +143,7 @@ static void encode(struct output *o, const char *text, size_t bytes, bool parse)
 {
     const struct ww_tokenizer *t = o->t;
     size_t begin = 0;
-    bool first = true, newer = t->pieces && !t->legacy;
+    bool first = true;
     for (size_t i = 0; parse && i < bytes;) {
         const uint32_t id = special_at(t, text + i, bytes - i);
         if (id == WW_NO_TOKEN) {
@@ -152,13 +153,13 @@ static void encode(struct output *o, const char *text, size_t bytes, bool parse)
         const struct ww_token *token = &t->tokens[id];
         size_t end = i;
         if (token->lstrip)
-            end -= blanks_behind(text + begin, end - begin);
+            end -= blanks_behind(t, text + begin, end - begin);
         encode_part(o, text + begin, end - begin, first);
         emit(o, id);
         first = false;
         i += token->bytes;
-        if (token->rstrip || newer) // transformers strips behind all of them
-            i += blanks_in_front(text + i, bytes - i);
+        if (token->rstrip)
+            i += blanks_in_front(t, text + i, bytes - i);
         begin = i;
     }
     encode_part(o, text + begin, bytes - begin, first);

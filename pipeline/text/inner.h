@@ -62,6 +62,10 @@ bool ww_token_set(struct ww_tokenizer *t, uint32_t id, const char *text, size_t 
 bool ww_tokenizer_read_gguf(struct ww_tokenizer *t, const struct ww_weights *weights,
                             struct ww_error *err);
 
+// tokenizer.model; `config`: tokenizer_config.json beside it, or NULL.
+bool ww_tokenizer_read_sentencepiece(struct ww_tokenizer *t, const char *path, const char *config,
+                                     struct ww_error *err);
+
 // --- table.c ---
 
 void ww_slots_of_texts(struct ww_tokenizer *t, struct ww_slots *slots, bool specials);

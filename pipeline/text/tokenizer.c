@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "inner.h"
 
@@ -78,8 +79,20 @@ static bool finish(struct ww_tokenizer *t, struct ww_error *err)
     return find_specials(t, err);
 }
 
+// DIR/name, or NULL if there is none.
+static const char *file_in(struct ww_tokenizer *t, const char *dir, const char *name)
+{
+    const char *path = ww_arena_printf(t->arena, "%s/%s", dir, name);
+    return access(path, F_OK) ? NULL : path;
+}
+
 static bool read_path(struct ww_tokenizer *t, const char *path, struct ww_error *err)
 {
+    const char *model = file_in(t, path, "tokenizer.model");
+    if (model)
+        return ww_tokenizer_read_sentencepiece(t, model, file_in(t, path, "tokenizer_config.json"),
+                                               err) &&
+               finish(t, err);
     struct ww_weights *weights = ww_weights_open(path, err);
     const bool ok = weights && ww_tokenizer_read_gguf(t, weights, err) && finish(t, err);
     ww_weights_close(&weights);

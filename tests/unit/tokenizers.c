@@ -52,12 +52,12 @@ static void check_vector(const struct ww_tokenizer *t, const struct ww_json *v)
     CHECK(at == length && !memcmp(pieces, got, at));
 }
 
-static void check_kind(const char *name)
+static void check_kind(const char *model, const char *name)
 {
     char path[512], *line = NULL;
     size_t room = 0;
     struct ww_error err = {0};
-    snprintf(path, sizeof path, "%s/%s.gguf", TOKENIZERS, name);
+    snprintf(path, sizeof path, "%s/%s", TOKENIZERS, model);
     struct ww_tokenizer *t = ww_tokenizer_open(path, &err);
     snprintf(path, sizeof path, "%s/%s.jsonl", TOKENIZERS, name);
     FILE *file = fopen(path, "re");
@@ -86,7 +86,8 @@ static void check_kind(const char *name)
 
 int main(void)
 {
-    check_kind("llama");
-    check_kind("smollm2");
+    check_kind("llama.gguf", "llama");
+    check_kind("llama", "llama-newer");
+    check_kind("smollm2.gguf", "smollm2");
     return check_done();
 }
