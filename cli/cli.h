@@ -20,6 +20,7 @@ struct command {
 
 int cmd_bench(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_convert(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_models(int argc, char **argv);
 int cmd_run(int argc, char **argv);
@@ -94,6 +95,7 @@ void print_clean(FILE *file, const char *text);
 struct progress {
     const char *what;
     int64_t total; // 0: unknown
+    const char *unit, *rate; // "frames" and "fps" at first
     int64_t begun_ns, drawn_ns;
 };
 void progress_begin(struct progress *progress, const char *what, int64_t total);

@@ -9,6 +9,7 @@ static const struct command commands[] = {
     {"watch", "show what a running watchwordd publishes", cmd_watch},
     {"run", "look at a picture, film or stream, without a daemon", cmd_run},
     {"models", "list the installed models, or verify one", cmd_models},
+    {"convert", "write weights in another format or type", cmd_convert},
     {"bench", "measure kernels and models on this device", cmd_bench},
     {"tokenize", "the ids of a text's tokens, and back", cmd_tokenize},
     {"trace", "write a model's stages to a file, to compare implementations", cmd_trace},

@@ -93,7 +93,7 @@ void print_clean(FILE *file, const char *text)
 
 void progress_begin(struct progress *p, const char *what, int64_t total)
 {
-    *p = (struct progress){.what = what, .total = total, .begun_ns = monotonic_ns()};
+    *p = (struct progress){.what = what, .total = total, .unit = "frames", .rate = "fps", .begun_ns = monotonic_ns()};
 }
 
 static void print_duration(char *out, size_t size, double seconds)
@@ -122,8 +122,8 @@ void progress_show(struct progress *p, int64_t done)
         char left[32] = "";
         if (rate > 0 && done < p->total)
             print_duration(left, sizeof(left), (double)(p->total - done) / rate);
-        snprintf(tail, sizeof(tail), " %lld/%lld frames  %.1f fps%s%s", (long long)done,
-                 (long long)p->total, rate, *left ? "  " : "", left);
+        snprintf(tail, sizeof(tail), " %lld/%lld %s  %.1f %s%s%s", (long long)done,
+                 (long long)p->total, p->unit, rate, p->rate, *left ? "  " : "", left);
         if (*left)
             strncat(tail, " left", sizeof(tail) - strlen(tail) - 1);
         width = columns - (int)strlen(p->what) - (int)strlen(tail) - 6;
@@ -131,7 +131,8 @@ void progress_show(struct progress *p, int64_t done)
     } else {
         char spent[32];
         print_duration(spent, sizeof(spent), seconds);
-        snprintf(tail, sizeof(tail), " %lld frames  %.1f fps  %s", (long long)done, rate, spent);
+        snprintf(tail, sizeof(tail), " %lld %s  %.1f %s  %s", (long long)done, p->unit,
+                 rate, p->rate, spent);
     }
     if (width >= 8) {
         const double share = done < p->total ? (double)done / (double)p->total : 1;

@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/utf8.h"
+#include "write.h"
 
 struct tensor {
     struct tensor *next;
@@ -128,8 +129,8 @@ static char *print_header(const struct ww_weight **tensors, size_t count, size_t
     return text;
 }
 
-static bool write_tensors(FILE *out, const struct ww_weight **tensors, size_t count,
-                          struct ww_error *err)
+static bool put_header(FILE *out, const struct ww_weight **tensors, size_t count,
+                       struct ww_error *err)
 {
     size_t size;
     char *header = print_header(tensors, count, &size);
@@ -141,6 +142,29 @@ static bool write_tensors(FILE *out, const struct ww_weight **tensors, size_t co
     fwrite(length, 1, sizeof(length), out);
     fwrite(header, 1, size, out);
     free(header);
+    return true;
+}
+
+bool ww_safetensors_begin(FILE *out, const struct ww_weight *tensors, size_t count,
+                          struct ww_error *err)
+{
+    struct ww_arena *arena = ww_arena_create();
+    const struct ww_weight **order = ww_new_array(arena, const struct ww_weight *, count);
+    for (size_t i = 0; i < count; i++)
+        order[i] = &tensors[i];
+    bool begun = check_names(order, count, err);
+    for (size_t i = 0; i < count; i++) // which the check sorted
+        order[i] = &tensors[i];
+    begun = begun && put_header(out, order, count, err);
+    ww_arena_destroy(&arena);
+    return begun;
+}
+
+static bool write_tensors(FILE *out, const struct ww_weight **tensors, size_t count,
+                          struct ww_error *err)
+{
+    if (!put_header(out, tensors, count, err))
+        return false;
     for (size_t i = 0; i < count; i++)
         fwrite(tensors[i]->data, 1, tensors[i]->bytes, out);
     return true;

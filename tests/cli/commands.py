@@ -14,7 +14,7 @@ import unittest
 BUILD = os.environ["WATCHWORD_BUILD"]
 SOURCE = os.environ["WATCHWORD_SOURCE"]
 PROGRAM = os.path.join(BUILD, "cli/watchword")
-COMMANDS = ["demo", "watch", "run", "models", "bench", "tokenize", "trace", "check"]
+COMMANDS = ["demo", "watch", "run", "models", "convert", "bench", "tokenize", "trace", "check"]
 SMALL = ["--device", "reference", "--input", "128x96"]  # quick anywhere, and the same everywhere
 FILM = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 
