@@ -301,13 +301,21 @@ void source_open_gate(struct source *s)
     s->gate = 0;
 }
 
+// A decodebin whose data turns out to be noise while it is taken down may refuse, and its bin with it;
+// the next try finds it lower than before. What is thrown away while it runs takes the process along.
+static void take_down(GstElement *bin)
+{
+    while (gst_element_set_state(bin, GST_STATE_NULL) == GST_STATE_CHANGE_FAILURE)
+        g_usleep(1000);
+}
+
 static void stop(GstElement *bin, void *opaque)
 {
     struct source *s = opaque;
     // The bin's threads may be held up in a watch; nobody else waits for them.
     g_mutex_lock(&s->starting);
     s->gone = true;
-    gst_element_set_state(bin, GST_STATE_NULL);
+    take_down(bin);
     g_mutex_unlock(&s->starting);
     gst_bin_remove(GST_BIN(s->params.pipeline), bin);
     source_unref(s);
