@@ -139,13 +139,29 @@ static void encode_part(struct output *o, const char *text, size_t bytes, bool f
         encode_pieces(o, text, bytes, t->prefix && (first || t->legacy));
 }
 
-static void encode(struct output *o, const char *text, size_t bytes, bool parse)
+// The first of the places from `i` on where a special token may begin, and how many bytes it may
+// have there; `span`: the first guarded part that is not yet passed.
+static size_t unguarded(const struct ww_guard *guard, size_t *span, size_t i, size_t bytes,
+                        size_t *room)
+{
+    while (*span < guard->num && guard->spans[*span].begin <= i) {
+        if (guard->spans[*span].end > i)
+            i = guard->spans[*span].end;
+        (*span)++;
+    }
+    *room = (*span < guard->num ? guard->spans[*span].begin : bytes) - i;
+    return i;
+}
+
+static void encode(struct output *o, const char *text, size_t bytes, bool parse,
+                   const struct ww_guard *guard)
 {
     const struct ww_tokenizer *t = o->t;
-    size_t begin = 0;
+    size_t begin = 0, span = 0, room;
     bool first = true;
     for (size_t i = 0; parse && i < bytes;) {
-        const uint32_t id = special_at(t, text + i, bytes - i);
+        i = unguarded(guard, &span, i, bytes, &room);
+        const uint32_t id = room ? special_at(t, text + i, room) : WW_NO_TOKEN;
         if (id == WW_NO_TOKEN) {
             i++;
             continue;
@@ -165,9 +181,10 @@ static void encode(struct output *o, const char *text, size_t bytes, bool parse)
     encode_part(o, text + begin, bytes - begin, first);
 }
 
-size_t ww_tokenizer_encode(const struct ww_tokenizer *t, const char *text, size_t bytes,
-                           unsigned flags, uint32_t *out, size_t max)
+size_t ww_encode_guarded(const struct ww_tokenizer *t, const char *text, size_t bytes,
+                         unsigned flags, const struct ww_guard *guard, uint32_t *out, size_t max)
 {
+    static const struct ww_guard none;
     struct output o = {.t = t, .merger = ww_merger_create(), .ids = out, .max = max};
     char *sound = NULL;
     if (!ww_utf8_valid(text, bytes)) {
@@ -179,10 +196,17 @@ size_t ww_tokenizer_encode(const struct ww_tokenizer *t, const char *text, size_
     const bool add = flags & WW_ENCODE_ADD_SPECIAL;
     if (add && t->add_bos)
         emit(&o, t->special.bos);
-    encode(&o, sound ? sound : text, bytes, flags & WW_ENCODE_PARSE_SPECIAL);
+    encode(&o, sound ? sound : text, bytes, flags & WW_ENCODE_PARSE_SPECIAL,
+           guard ? guard : &none);
     if (add && t->add_eos)
         emit(&o, t->special.eos);
     free(sound);
     ww_merger_destroy(&o.merger);
     return o.num;
+}
+
+size_t ww_tokenizer_encode(const struct ww_tokenizer *t, const char *text, size_t bytes,
+                           unsigned flags, uint32_t *out, size_t max)
+{
+    return ww_encode_guarded(t, text, bytes, flags, NULL, out, max);
 }

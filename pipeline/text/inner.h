@@ -89,6 +89,20 @@ void ww_merger_destroy(struct ww_merger **merger);
 struct ww_symbol *ww_merger_symbols(struct ww_merger *merger, size_t num); // room for them
 void ww_merger_run(struct ww_merger *merger, const struct ww_tokenizer *t, size_t num);
 
+// --- encode.c ---
+
+// Parts of a text, in order, where no special token is seen.
+struct ww_span {
+    size_t begin, end;
+};
+struct ww_guard {
+    const struct ww_span *spans;
+    size_t num;
+};
+// ww_tokenizer_encode; `guard` may be NULL, else the text is UTF-8.
+size_t ww_encode_guarded(const struct ww_tokenizer *t, const char *text, size_t bytes,
+                         unsigned flags, const struct ww_guard *guard, uint32_t *out, size_t max);
+
 // --- bytes.c ---
 
 // GPT-2's alphabet: a byte as a character that can be printed, and back (-1: no such character).

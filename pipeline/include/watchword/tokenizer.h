@@ -67,6 +67,33 @@ WW_API uint32_t ww_tokenizer_id(const struct ww_tokenizer *tokenizer, const char
 // The checkpoint's chat template, Jinja text; NULL: it carries none.
 WW_API const char *ww_tokenizer_chat_template(const struct ww_tokenizer *tokenizer);
 
+// How a checkpoint wants a conversation written. Templates are recognised, not executed.
+enum ww_chat_form {
+    WW_CHAT_NONE,
+    WW_CHAT_CHATML, // SmolLM2
+    WW_CHAT_VICUNA, // v1.1 to v1.5, LLaVA, VisionLLM v2; their checkpoints often carry no template
+};
+WW_API enum ww_chat_form ww_tokenizer_chat_form(const struct ww_tokenizer *tokenizer);
+
+struct ww_chat_message {
+    const char *role; // "user", "assistant"; the first may be "system", else a default stands there
+    const char *content;
+};
+struct ww_chat {
+    enum ww_chat_form form;
+    const struct ww_chat_message *messages;
+    size_t num_messages;
+};
+
+// The conversation up to where the assistant's answer begins, as text (for people: it cannot tell
+// "</s>" in a content from the token) and as ids, in which a content never brings a special token.
+// Both write what fits, the text with a NUL, and return how many there are. 0: WW_E_TEXT, a role or
+// no message; WW_E_UNSUPPORTED, WW_CHAT_NONE.
+WW_API size_t ww_chat_text(const struct ww_tokenizer *tokenizer, const struct ww_chat *chat,
+                           char *out, size_t max, struct ww_error *err);
+WW_API size_t ww_chat_encode(const struct ww_tokenizer *tokenizer, const struct ww_chat *chat,
+                             uint32_t *out, size_t max, struct ww_error *err);
+
 #ifdef __cplusplus
 }
 #endif
