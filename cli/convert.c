@@ -26,7 +26,7 @@ int cmd_convert(int argc, char **argv)
     };
     const char *type = NULL;
     const struct option options[] = {
-        {"type", "TYPE", "f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k [as it is]",
+        {"type", "TYPE", "f32, f16, bf16, q8_0, q[45]_[01], q[456]_k [as it is]",
          OPTION_TEXT, &type},
         {0},
     };
@@ -48,7 +48,8 @@ int cmd_convert(int argc, char **argv)
     fprintf(stderr, "%llu tensors, %llu bytes", (unsigned long long)made.num_tensors,
             (unsigned long long)made.bytes);
     if (made.num_widened)
-        fprintf(stderr, "; %llu of them are f32: vectors, or rows that are no whole blocks",
+        fprintf(stderr, "; %llu of them became f32: vectors, rows that are no whole blocks, or blocks "
+                        "that the file cannot have",
                 (unsigned long long)made.num_widened);
     fputc('\n', stderr);
     return finish_output(DONE);

@@ -12,8 +12,9 @@
 static const struct manual manual = {
     .usage = "tokenize MODEL [TEXT] [OPTIONS]",
     .about = "Prints the ids of the tokens that MODEL, a GGUF file or a directory with one or with\n"
-             "tokenizer.model, is given for TEXT, or for each line of the standard input: what the checkpoint wants around a\n"
-             "text is there, and special tokens written in it are taken as such.",
+             "tokenizer.model, is given for TEXT, or for each line of the standard input: what the\n"
+             "checkpoint wants around a text is there, and special tokens written in it are taken as\n"
+             "such.",
     .examples = "  watchword tokenize smollm2.gguf \"a person in a yellow vest\"\n"
                 "  watchword tokenize smollm2.gguf --decode 504,3575\n"
                 "  watchword tokenize smollm2.gguf --json < strings.jsonl",

@@ -128,7 +128,8 @@ static bool copy_tensor(struct job *j, const struct ww_weight *t)
 {
     char piece[PIECE];
     const struct ww_weight *from = ww_weights_find(j->w, t->name);
-    const size_t whole = ww_type_block_bytes(t->type) ? ww_type_block_bytes(t->type) : 1;
+    // Elements of six bits have none: four of them fill three bytes.
+    const size_t whole = ww_type_block_bytes(t->type) ? ww_type_block_bytes(t->type) : 3;
     const size_t most = sizeof(piece) / whole * whole;
     for (size_t at = 0; at < t->bytes;) {
         const size_t bytes = t->bytes - at < most ? t->bytes - at : most;

@@ -81,8 +81,8 @@ const struct ww_weight *ww_weights_at(const struct ww_weights *weights, size_t i
 const struct ww_weight *ww_weights_need_shape(const struct ww_weights *weights, const char *name,
                                               struct ww_error *err, const int64_t *rank_and_dims);
 
-// Copies `bytes` bytes of a tensor from byte `offset` on, both whole elements. False: WW_E_FILE, the file cannot be read
-// or has become shorter; `to` may be filled in part.
+// Copies `bytes` bytes of a tensor from byte `offset` on, both whole elements. False: WW_E_FILE, the
+// file cannot be read or has become shorter; `to` may be filled in part.
 bool ww_weights_copy(const struct ww_weights *weights, const struct ww_weight *weight,
                      size_t offset, size_t bytes, void *to, struct ww_error *err);
 
