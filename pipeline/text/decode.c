@@ -65,6 +65,18 @@ static void put_text(struct ww_decoder *d, struct written *w, const struct ww_to
     }
 }
 
+// Pieces that go on glue to what stands before, and so do the marks that end a sentence.
+static void put_word(struct ww_decoder *d, struct written *w, const struct ww_token *token)
+{
+    const bool goes_on = d->goes_on && token->bytes >= 2 && !memcmp(token->text, "##", 2);
+    const size_t from = goes_on ? 2 : 0;
+    if (d->goes_on && !goes_on && !(*token->text && strchr(".?!,", *token->text)))
+        write_all(w, " ", 1);
+    for (size_t i = from; i < token->bytes; i++)
+        put_byte(d, w, (unsigned char)token->text[i]);
+    d->goes_on = true;
+}
+
 size_t ww_decoder_put(struct ww_decoder *d, uint32_t id, char *out, size_t max)
 {
     const struct ww_tokenizer *t = d->tokenizer;
@@ -72,6 +84,11 @@ size_t ww_decoder_put(struct ww_decoder *d, uint32_t id, char *out, size_t max)
     if (id >= t->num_tokens || t->tokens[id].kind == WW_TOKEN_NONE)
         return 0;
     const struct ww_token *token = &t->tokens[id];
+    if (t->words) {
+        if (!token->special || d->show_special)
+            put_word(d, &w, token);
+        return w.num;
+    }
     if (token->special) {
         if (d->show_special)
             for (size_t i = 0; i < token->bytes; i++)

@@ -5,14 +5,7 @@
 #include "base/utf8.h"
 #include "inner.h"
 
-struct output {
-    const struct ww_tokenizer *t;
-    struct ww_merger *merger;
-    uint32_t *ids;
-    size_t num, max;
-};
-
-static void emit(struct output *o, uint32_t id)
+void ww_emit(struct ww_output *o, uint32_t id)
 {
     if (id == WW_NO_TOKEN)
         return;
@@ -21,16 +14,16 @@ static void emit(struct output *o, uint32_t id)
     o->num++;
 }
 
-static void emit_bytes(struct output *o, const char *text, size_t bytes)
+static void emit_bytes(struct ww_output *o, const char *text, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++) {
         const uint32_t id = o->t->byte_ids[(unsigned char)text[i]];
-        emit(o, id != WW_NO_TOKEN || !o->t->pieces ? id : o->t->special.unk);
+        ww_emit(o, id != WW_NO_TOKEN || !o->t->pieces ? id : o->t->special.unk);
     }
 }
 
 // SentencePiece: blanks are U+2581, one stands in front, and characters merge.
-static void encode_pieces(struct output *o, const char *text, size_t bytes, bool prefix)
+static void encode_pieces(struct ww_output *o, const char *text, size_t bytes, bool prefix)
 {
     char *plain = malloc(3 * bytes + 4);
     if (!plain)
@@ -58,13 +51,13 @@ static void encode_pieces(struct output *o, const char *text, size_t bytes, bool
     ww_merger_run(o->merger, o->t, num);
     for (size_t i = 0; i < num; i++)
         if (s[i].bytes && s[i].id != WW_NO_TOKEN)
-            emit(o, s[i].id);
+            ww_emit(o, s[i].id);
         else
             emit_bytes(o, s[i].text, s[i].bytes);
     free(plain);
 }
 
-static void encode_bytes(struct output *o, const char *text, size_t bytes)
+static void encode_bytes(struct ww_output *o, const char *text, size_t bytes)
 {
     for (size_t i = 0; i < bytes;) {
         const size_t n = ww_next_piece(text + i, bytes - i, o->t->split_digits);
@@ -75,7 +68,7 @@ static void encode_bytes(struct output *o, const char *text, size_t bytes)
         ww_merger_run(o->merger, o->t, n);
         for (size_t k = 0; k < n; k++)
             if (s[k].bytes)
-                emit(o, s[k].id);
+                ww_emit(o, s[k].id);
         i += n;
     }
 }
@@ -130,10 +123,12 @@ static size_t blanks_behind(const struct ww_tokenizer *t, const char *text, size
     return bytes - end;
 }
 
-static void encode_part(struct output *o, const char *text, size_t bytes, bool first)
+static void encode_part(struct ww_output *o, const char *text, size_t bytes, bool first)
 {
     const struct ww_tokenizer *t = o->t;
-    if (!t->pieces)
+    if (t->words)
+        ww_encode_words(o, text, bytes);
+    else if (!t->pieces)
         encode_bytes(o, text, bytes);
     else if (bytes)
         encode_pieces(o, text, bytes, t->prefix && (first || t->legacy));
@@ -153,7 +148,7 @@ static size_t unguarded(const struct ww_guard *guard, size_t *span, size_t i, si
     return i;
 }
 
-static void encode(struct output *o, const char *text, size_t bytes, bool parse,
+static void encode(struct ww_output *o, const char *text, size_t bytes, bool parse,
                    const struct ww_guard *guard)
 {
     const struct ww_tokenizer *t = o->t;
@@ -171,7 +166,7 @@ static void encode(struct output *o, const char *text, size_t bytes, bool parse,
         if (token->lstrip)
             end -= blanks_behind(t, text + begin, end - begin);
         encode_part(o, text + begin, end - begin, first);
-        emit(o, id);
+        ww_emit(o, id);
         first = false;
         i += token->bytes;
         if (token->rstrip)
@@ -185,7 +180,7 @@ size_t ww_encode_guarded(const struct ww_tokenizer *t, const char *text, size_t 
                          unsigned flags, const struct ww_guard *guard, uint32_t *out, size_t max)
 {
     static const struct ww_guard none;
-    struct output o = {.t = t, .merger = ww_merger_create(), .ids = out, .max = max};
+    struct ww_output o = {.t = t, .merger = ww_merger_create(), .ids = out, .max = max};
     char *sound = NULL;
     if (!ww_utf8_valid(text, bytes)) {
         sound = malloc(3 * bytes);
@@ -195,11 +190,11 @@ size_t ww_encode_guarded(const struct ww_tokenizer *t, const char *text, size_t 
     }
     const bool add = flags & WW_ENCODE_ADD_SPECIAL;
     if (add && t->add_bos)
-        emit(&o, t->special.bos);
+        ww_emit(&o, t->special.bos);
     encode(&o, sound ? sound : text, bytes, flags & WW_ENCODE_PARSE_SPECIAL,
            guard ? guard : &none);
     if (add && t->add_eos)
-        emit(&o, t->special.eos);
+        ww_emit(&o, t->special.eos);
     free(sound);
     ww_merger_destroy(&o.merger);
     return o.num;

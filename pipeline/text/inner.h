@@ -33,7 +33,7 @@ struct ww_slots {
 
 struct ww_tokenizer {
     struct ww_arena *arena;
-    bool pieces; // SentencePiece; else byte-level BPE
+    bool pieces, words; // SentencePiece, WordPiece; neither: byte-level BPE
     struct ww_token *tokens;
     uint32_t num_tokens, longest; // bytes of the longest text
     struct ww_slots by_text, specials;
@@ -45,6 +45,8 @@ struct ww_tokenizer {
     const char *chat_template;
     // SentencePiece
     bool prefix, legacy;
+    // WordPiece
+    bool lower, strip_accents;
     // byte-level BPE
     bool split_digits;
     struct ww_merge *merges;
@@ -65,6 +67,10 @@ bool ww_tokenizer_read_gguf(struct ww_tokenizer *t, const struct ww_weights *wei
 // tokenizer.model; `config`: tokenizer_config.json beside it, or NULL.
 bool ww_tokenizer_read_sentencepiece(struct ww_tokenizer *t, const char *path, const char *config,
                                      struct ww_error *err);
+
+// vocab.txt; `config` as above.
+bool ww_tokenizer_read_words(struct ww_tokenizer *t, const char *path, const char *config,
+                             struct ww_error *err);
 
 // --- table.c ---
 
@@ -89,7 +95,16 @@ void ww_merger_destroy(struct ww_merger **merger);
 struct ww_symbol *ww_merger_symbols(struct ww_merger *merger, size_t num); // room for them
 void ww_merger_run(struct ww_merger *merger, const struct ww_tokenizer *t, size_t num);
 
-// --- encode.c ---
+// --- encode.c, words.c ---
+
+struct ww_output {
+    const struct ww_tokenizer *t;
+    struct ww_merger *merger;
+    uint32_t *ids;
+    size_t num, max;
+};
+void ww_emit(struct ww_output *o, uint32_t id); // WW_NO_TOKEN: nothing
+void ww_encode_words(struct ww_output *o, const char *text, size_t bytes);
 
 // Parts of a text, in order, where no special token is seen.
 struct ww_span {

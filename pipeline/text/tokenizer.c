@@ -30,7 +30,7 @@ static void find_bytes(struct ww_tokenizer *t)
     for (int b = 0; b < 256; b++) {
         char c[4];
         t->byte_ids[b] = WW_NO_TOKEN;
-        if (!t->pieces)
+        if (!t->pieces && !t->words)
             t->byte_ids[b] =
                 ww_find_text(t, &t->by_text, c, ww_put_char(ww_byte_to_char((unsigned char)b), c));
     }
@@ -92,6 +92,10 @@ static bool read_path(struct ww_tokenizer *t, const char *path, struct ww_error 
     if (model)
         return ww_tokenizer_read_sentencepiece(t, model, file_in(t, path, "tokenizer_config.json"),
                                                err) &&
+               finish(t, err);
+    const char *words = file_in(t, path, "vocab.txt");
+    if (words)
+        return ww_tokenizer_read_words(t, words, file_in(t, path, "tokenizer_config.json"), err) &&
                finish(t, err);
     struct ww_weights *weights = ww_weights_open(path, err);
     const bool ok = weights && ww_tokenizer_read_gguf(t, weights, err) && finish(t, err);

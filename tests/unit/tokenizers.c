@@ -77,7 +77,8 @@ static void check_kind(const char *model, const char *name)
     static char same[100000];
     memset(same, 'a', sizeof same);
     check_about("%s, one letter", name);
-    CHECK_CMP(ww_tokenizer_encode(t, same, sizeof same, 0, NULL, 0), >, 1000u);
+    const size_t num = ww_tokenizer_encode(t, same, sizeof same, 0, NULL, 0);
+    CHECK(strcmp(name, "bert") ? num > 1000 : num == 1); // longer than BERT knows words
     free(line);
     fclose(file);
     ww_tokenizer_close(&t);
@@ -188,6 +189,7 @@ int main(void)
     check_kind("llama.gguf", "llama");
     check_kind("llama", "llama-newer");
     check_kind("smollm2.gguf", "smollm2");
+    check_kind("bert", "bert");
     check_chat();
     return check_done();
 }
