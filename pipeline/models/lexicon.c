@@ -1,17 +1,35 @@
 #include "lexicon.h"
-#include "vocabulary.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+#include <watchword/tokenizer.h>
 
 enum { MAX_TOKENS = 256 };
 
 struct ww_lexicon {
     struct ww_sentences *sentences;
-    struct ww_vocabulary *vocabulary;
+    struct ww_tokenizer *tokenizer;
     int num_names;
     float *vectors; // [num_names][width]
 };
+
+// Writes at most MAX_TOKENS and returns how many, or -1: WW_E_TEXT, the model learned English alone.
+static int cut(const struct ww_lexicon *l, const char *phrase, int32_t *ids, struct ww_error *err)
+{
+    for (const char *c = phrase; *c; c++)
+        if ((unsigned char)*c >= 0x7f || ((unsigned char)*c < 0x20 && !isspace((unsigned char)*c))) {
+            ww_fail(err, WW_E_TEXT, "'%.100s': only English letters are understood by meaning",
+                    phrase);
+            return -1;
+        }
+    const size_t num = ww_tokenizer_encode(l->tokenizer, phrase, strlen(phrase),
+                                           WW_ENCODE_ADD_SPECIAL, (uint32_t *)ids, MAX_TOKENS);
+    if (num > MAX_TOKENS) // the last token ends every text
+        ids[MAX_TOKENS - 1] = (int32_t)ww_tokenizer_special(l->tokenizer).eos;
+    return num < MAX_TOKENS ? (int)num : MAX_TOKENS;
+}
 
 static bool embed_names(struct ww_lexicon *l, const char *const *names, struct ww_error *err)
 {
@@ -23,8 +41,7 @@ static bool embed_names(struct ww_lexicon *l, const char *const *names, struct w
         abort();
     bool ok = true;
     for (size_t i = 0; ok && i < num; i++) {
-        texts[i] = (struct ww_token_ids){
-            ids[i], ww_vocabulary_cut(l->vocabulary, names[i], ids[i], MAX_TOKENS, err)};
+        texts[i] = (struct ww_token_ids){ids[i], cut(l, names[i], ids[i], err)};
         ok = texts[i].num_ids >= 0;
     }
     ok = ok && ww_sentences_embed(l->sentences, texts, l->num_names, l->vectors, err);
@@ -40,8 +57,8 @@ struct ww_lexicon *ww_lexicon_load(struct ww_device *device, const char *dir,
     if (!l)
         abort();
     l->num_names = num_names;
-    l->vocabulary = ww_vocabulary_load(dir, err);
-    l->sentences = l->vocabulary ? ww_sentences_load(device, dir, err) : NULL;
+    l->tokenizer = ww_tokenizer_open(dir, err);
+    l->sentences = l->tokenizer ? ww_sentences_load(device, dir, err) : NULL;
     if (!l->sentences || !embed_names(l, names, err))
         ww_lexicon_destroy(&l);
     return l;
@@ -53,7 +70,7 @@ void ww_lexicon_destroy(struct ww_lexicon **pointer)
     if (!l)
         return;
     ww_sentences_destroy(&l->sentences);
-    ww_vocabulary_destroy(&l->vocabulary);
+    ww_tokenizer_close(&l->tokenizer);
     free(l->vectors);
     free(l);
     *pointer = NULL;
@@ -64,7 +81,7 @@ bool ww_lexicon_likeness(struct ww_lexicon *l, const char *phrase, float *likene
 {
     int32_t ids[MAX_TOKENS];
     float vector[WW_SENTENCE_MAX_WIDTH];
-    const int num = ww_vocabulary_cut(l->vocabulary, phrase, ids, MAX_TOKENS, err);
+    const int num = cut(l, phrase, ids, err);
     if (num < 0 || !ww_sentences_embed(l->sentences, &(struct ww_token_ids){ids, num}, 1, vector, err))
         return false;
     const int width = ww_sentences_width(l->sentences);
