@@ -93,7 +93,8 @@ void print_clean(FILE *file, const char *text)
 
 void progress_begin(struct progress *p, const char *what, int64_t total)
 {
-    *p = (struct progress){.what = what, .total = total, .unit = "frames", .rate = "fps", .begun_ns = monotonic_ns()};
+    *p = (struct progress){.what = what, .total = total, .unit = "frames", .rate = "fps",
+                           .begun_ns = monotonic_ns()};
 }
 
 static void print_duration(char *out, size_t size, double seconds)

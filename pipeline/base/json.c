@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "json_check.h"
 
 // A struct ww_json is a cJSON under another name; nothing but these two knows it.
@@ -80,49 +81,14 @@ void ww_json_free(struct ww_json **document)
 struct ww_json *ww_json_load(const char *path, size_t max_bytes,
                              const struct ww_json_params *params, struct ww_error *err)
 {
-    struct ww_json *document = NULL;
-    char *text = NULL;
-    // Not to wait for the other end of a pipe that somebody put here.
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        ww_fail(err, WW_E_FILE, "%s: %s", path, strerror(errno));
-        goto done;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        ww_fail(err, WW_E_FILE, "%s: not a regular file", path);
-        goto done;
-    }
-    if ((uint64_t)st.st_size > max_bytes) {
-        ww_fail(err, WW_E_FILE, "%s: %lld bytes are more than the %zu that such a file may have",
-                path, (long long)st.st_size, max_bytes);
-        goto done;
-    }
-    text = malloc((size_t)st.st_size + 1);
-    if (!text) {
-        ww_fail(err, WW_E_MEMORY, "%s: no memory left on this host to read it", path);
-        goto done;
-    }
-    size_t size = 0;
-    while (size < (size_t)st.st_size) {
-        const ssize_t got = read(fd, text + size, (size_t)st.st_size - size);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            ww_fail(err, WW_E_FILE, "%s: %s", path, strerror(errno));
-            goto done;
-        }
-        if (got == 0)
-            break; // became shorter; the parser will say where it ends
-        size += (size_t)got;
-    }
-    document = ww_json_parse(text, size, params, err);
+    size_t size;
+    char *text = ww_read_whole(path, max_bytes, &size, err);
+    if (!text)
+        return NULL;
+    struct ww_json *document = ww_json_parse(text, size, params, err);
     if (!document)
         ww_within(err, "%s", path);
-done:
     free(text);
-    if (fd >= 0)
-        close(fd);
     return document;
 }
 

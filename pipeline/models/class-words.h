@@ -10,9 +10,9 @@
 
 struct ww_class_words;
 
-// The names of the classes, which are copied; one that is NULL stands for nothing. `model` is whose they
-// are, for sentences; NULL: not known. `device` NULL: nothing is ever loaded, and a phrase that only the sentence model
-// could judge is taken, if that is installed.
+// The names of the classes, which are copied; one that is NULL stands for nothing. `model` is whose
+// they are, for sentences; NULL: not known. `device` NULL: nothing is ever loaded, and a phrase that
+// only the sentence model could judge is taken, if that is installed.
 struct ww_class_words *ww_class_words_create(struct ww_device *device, const char *model,
                                              const char *const *names, int num_names);
 void ww_class_words_destroy(struct ww_class_words **words);

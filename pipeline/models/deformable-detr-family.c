@@ -285,8 +285,10 @@ static void choose(struct ww_detr_session *s, int b, float threshold, bool all)
     int num = 0;
     for (int q = 0; q < t.w; q++)
         for (int c = 0; c < t.c; c++) {
+            if (!all && p->phrase[c] < 0)
+                continue;
             const float score = 1 / (1 + expf(-logits[ww_at(t, b, c, 0, q)]));
-            if ((all || p->phrase[c] >= 0) && score >= threshold)
+            if (score >= threshold)
                 s->found[num++] = (struct ww_detr_found){score, q, c};
         }
     qsort(s->found, (size_t)num, sizeof *s->found, by_score);
@@ -349,12 +351,6 @@ static bool look_many(void *opaque, const struct ww_frame *frames, float thresho
     return true;
 }
 
-static bool look(void *opaque, const struct ww_frame *frame, float threshold,
-                 struct ww_findings *out, struct ww_error *err)
-{
-    return look_many(opaque, frame, threshold, out, err);
-}
-
 static struct ww_plan *plan(void *opaque, int i)
 {
     struct ww_detr_session *s = opaque;
@@ -370,7 +366,7 @@ const struct ww_family ww_family_deformable_detr = {
     .threshold = own_threshold,
     .open = open_session,
     .close = close_session,
-    .look = look,
+    .look = look_many, // of one
     .reword = reword,
     .open_many = open_many,
     .look_many = look_many,

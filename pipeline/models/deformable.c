@@ -3,17 +3,6 @@
 
 #include "deformable.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
-#define TELL(name, fmt)                                                                            \
-    do {                                                                                           \
-        va_list args;                                                                              \
-        va_start(args, fmt);                                                                       \
-        vsnprintf(name, sizeof name, fmt, args);                                                   \
-        va_end(args);                                                                              \
-    } while (0)
-
 static struct ww_tensor rows_like(struct ww_cmd *g, struct ww_tensor x, int c)
 {
     return ww_activation(g, x.n, c, x.h, x.w);
@@ -59,7 +48,7 @@ void ww_load_looking(struct ww_loader *l, struct ww_looking *to,
                      const struct ww_deformable_shape *s, const char *fmt, ...)
 {
     char name[256];
-    TELL(name, fmt);
+    WW_NAME_FROM(name, fmt);
     const int groups = s->heads * s->levels, K = s->points;
     ww_load_spread(l, &to->offsets, s->width, groups, 2 * K, 4 * (int)ww_div_up(K, 2),
                    "%s.sampling_offsets", name);
@@ -96,7 +85,7 @@ void ww_load_attending(struct ww_loader *l, struct ww_attending *to, int width,
                        const char *const names[4], const char *fmt, ...)
 {
     char name[256];
-    TELL(name, fmt);
+    WW_NAME_FROM(name, fmt);
     ww_load_linears(l, &to->qk, width, width, names, 2, "%s.", name);
     ww_load_linear(l, &to->v, width, width, "%s.%s", name, names[2]);
     ww_load_linear(l, &to->out, width, width, "%s.%s", name, names[3]);
@@ -119,7 +108,7 @@ void ww_load_feeding(struct ww_loader *l, struct ww_feeding *to, int width, int 
                      const char *fmt, ...)
 {
     char name[256];
-    TELL(name, fmt);
+    WW_NAME_FROM(name, fmt);
     ww_load_linear(l, &to->inner, width, inner, "%sfc1", name);
     ww_load_linear(l, &to->outer, inner, width, "%sfc2", name);
 }
@@ -134,7 +123,7 @@ void ww_load_mlp(struct ww_loader *l, struct ww_mlp *to, int num, int c_in, int 
                  const char *fmt, ...)
 {
     char name[256];
-    TELL(name, fmt);
+    WW_NAME_FROM(name, fmt);
     to->num = num;
     for (int i = 0; i < num; i++)
         ww_load_linear(l, &to->layer[i], i ? c_mid : c_in, i + 1 < num ? c_mid : c_out,

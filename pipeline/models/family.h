@@ -28,7 +28,7 @@ struct ww_look_params {
     enum ww_range range;
     int width, height;                          // of the frame
     int input_size, input_width, input_height;  // as in ww_watch_params
-    int shortest_edge, longest_edge;            // of the input, for models that are told so; 0: their own
+    int shortest_edge, longest_edge;            // of the input, for models told so; 0: their own
     bool keep_stages;                           // for a trace
 };
 
@@ -69,8 +69,8 @@ struct ww_family {
     // false: it must be opened anew.
     bool (*reword)(void *session, const struct ww_words *words);
 
-    // Opening and looking for several frames at once, each of its own shape and with its own words: one batch,
-    // padded to the largest. `frames` and `out` are as many as it was opened for. NULL: the family looks
+    // Opening and looking for several frames at once, each of its own shape and with its own words:
+    // one batch, padded to the largest. `frames` and `out` are as many as it was opened for. NULL: the family looks
     // at one frame at a time.
     void *(*open_many)(struct ww_device *device, const void *model,
                        const struct ww_look_params *params, const struct ww_words *const *words,

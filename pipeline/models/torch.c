@@ -1,20 +1,10 @@
 #include "torch.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define MAX_NAME 256
-
-// "NAME" of a format, into `name`.
-#define TELL(name, fmt)                                                                            \
-    do {                                                                                           \
-        va_list args;                                                                              \
-        va_start(args, fmt);                                                                       \
-        vsnprintf(name, sizeof name, fmt, args);                                                   \
-        va_end(args);                                                                              \
-    } while (0)
 
 // Tensor "NAME PART END" as floats: [rows][c], or [c] with rows 0. NULL after an error.
 static float *need(struct ww_loader *l, const char *name, const char *part, const char *end,
@@ -61,7 +51,7 @@ void ww_load_linear(struct ww_loader *l, struct ww_filter *f, int c_in, int c_ou
                     ...)
 {
     char name[MAX_NAME];
-    TELL(name, fmt);
+    WW_NAME_FROM(name, fmt);
     load_linears(l, f, c_in, c_out, (const char *const[]){""}, 1, name);
 }
 
@@ -69,7 +59,7 @@ void ww_load_linears(struct ww_loader *l, struct ww_filter *f, int c_in, int c_o
                      const char *const *parts, int num_parts, const char *fmt, ...)
 {
     char name[MAX_NAME];
-    TELL(name, fmt);
+    WW_NAME_FROM(name, fmt);
     load_linears(l, f, c_in, c_out, parts, num_parts, name);
 }
 
@@ -77,7 +67,7 @@ void ww_load_spread(struct ww_loader *l, struct ww_filter *f, int c_in, int grou
                     int room, const char *fmt, ...)
 {
     char name[MAX_NAME];
-    TELL(name, fmt);
+    WW_NAME_FROM(name, fmt);
     float *w = need(l, name, "", ".weight", groups * each, c_in);
     float *bias = need(l, name, "", ".bias", 0, groups * each);
     if (!l->failed) {
@@ -128,7 +118,7 @@ void ww_load_conv2d(struct ww_loader *l, struct ww_filter *f, int k, int c_in, i
                     const char *fmt, ...)
 {
     char name[MAX_NAME];
-    TELL(name, fmt);
+    WW_NAME_FROM(name, fmt);
     float *w = need_window(l, name, k, c_in, c_out, NULL);
     float *bias = need(l, name, "", ".bias", 0, c_out);
     if (!l->failed)
@@ -161,7 +151,7 @@ void ww_load_conv_norm(struct ww_loader *l, struct ww_filter *f, int k, int c_in
 void ww_load_norm(struct ww_loader *l, struct ww_filter *f, int c, const char *fmt, ...)
 {
     char name[MAX_NAME], old[MAX_NAME + 64];
-    TELL(name, fmt);
+    WW_NAME_FROM(name, fmt);
     snprintf(old, sizeof old, "%s.gamma", name);
     const bool early = ww_weights_find(l->weights, old) != NULL;
     float *gain = need(l, name, "", early ? ".gamma" : ".weight", 0, c);
@@ -175,7 +165,7 @@ void ww_load_norm(struct ww_loader *l, struct ww_filter *f, int c, const char *f
 void ww_load_rows(struct ww_loader *l, struct ww_filter *f, int rows, int c, const char *fmt, ...)
 {
     char name[MAX_NAME];
-    TELL(name, fmt);
+    WW_NAME_FROM(name, fmt);
     float *data = need(l, name, "", ".weight", rows, c);
     if (!l->failed)
         ww_pack_rows(l->bank, f, rows, c, data);

@@ -3,7 +3,19 @@
 
 #pragma once
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "layers.h"
+
+// In a function that ends in `fmt, ...`: the name of a module, as printf makes it, into the array `name`.
+#define WW_NAME_FROM(name, fmt)                                                                    \
+    do {                                                                                           \
+        va_list args;                                                                              \
+        va_start(args, fmt);                                                                       \
+        vsnprintf(name, sizeof name, fmt, args);                                                   \
+        va_end(args);                                                                              \
+    } while (0)
 
 // y = x w' + b: NAME.weight [c_out][c_in], NAME.bias [c_out].
 void ww_load_linear(struct ww_loader *l, struct ww_filter *f, int c_in, int c_out, const char *fmt,

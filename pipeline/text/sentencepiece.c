@@ -1,10 +1,10 @@
 // tokenizer.model, a SentencePiece model in protobuf's wire format, and tokenizer_config.json, which
 // adds tokens to it and says which rule for blanks the model was trained with.
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "inner.h"
 
@@ -164,16 +164,11 @@ static bool read_config(struct ww_tokenizer *t, const char *path, struct ww_erro
 bool ww_tokenizer_read_sentencepiece(struct ww_tokenizer *t, const char *path, const char *config,
                                      struct ww_error *err)
 {
-    FILE *file = fopen(path, "rbe");
-    if (!file)
-        return ww_fail(err, WW_E_FILE, "%s: cannot be opened", path);
-    char *data = malloc(MAX_BYTES);
+    size_t bytes;
+    char *data = ww_read_whole(path, MAX_BYTES, &bytes, err);
     if (!data)
-        abort();
-    const size_t bytes = fread(data, 1, MAX_BYTES, file);
-    fclose(file);
-    bool ok = bytes < MAX_BYTES ? read_model(t, data, bytes, err)
-                                : ww_fail(err, WW_E_FILE, "more than %d bytes", MAX_BYTES);
+        return false;
+    const bool ok = read_model(t, data, bytes, err);
     free(data);
     if (!ok)
         return ww_within(err, "%s", path);

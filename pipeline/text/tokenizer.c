@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "inner.h"
@@ -86,6 +87,12 @@ static const char *file_in(struct ww_tokenizer *t, const char *dir, const char *
     return access(path, F_OK) ? NULL : path;
 }
 
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
 static bool read_path(struct ww_tokenizer *t, const char *path, struct ww_error *err)
 {
     const char *model = file_in(t, path, "tokenizer.model");
@@ -98,6 +105,9 @@ static bool read_path(struct ww_tokenizer *t, const char *path, struct ww_error 
         return ww_tokenizer_read_words(t, words, file_in(t, path, "tokenizer_config.json"), err) &&
                finish(t, err);
     struct ww_weights *weights = ww_weights_open(path, err);
+    if (!weights && is_directory(path))
+        ww_within(err, "there is neither tokenizer.model nor vocab.txt, and no GGUF file to take "
+                       "it from");
     const bool ok = weights && ww_tokenizer_read_gguf(t, weights, err) && finish(t, err);
     ww_weights_close(&weights);
     return ok;

@@ -2,11 +2,11 @@
 // marks, without accents and in lower case if the checkpoint wants that, each cut greedily into the
 // longest pieces there are.
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "inner.h"
@@ -68,16 +68,11 @@ static uint32_t line_of(const struct ww_tokenizer *t, const char *text)
 bool ww_tokenizer_read_words(struct ww_tokenizer *t, const char *path, const char *config,
                              struct ww_error *err)
 {
-    FILE *file = fopen(path, "rbe");
-    if (!file)
-        return ww_fail(err, WW_E_FILE, "%s: cannot be opened", path);
-    char *data = malloc(MAX_BYTES);
+    size_t bytes;
+    char *data = ww_read_whole(path, MAX_BYTES, &bytes, err);
     if (!data)
-        abort();
-    const size_t bytes = fread(data, 1, MAX_BYTES, file);
-    fclose(file);
-    const bool ok = bytes < MAX_BYTES ? read_lines(t, data, bytes, err)
-                                      : ww_fail(err, WW_E_FILE, "more than %d bytes", MAX_BYTES);
+        return false;
+    const bool ok = read_lines(t, data, bytes, err);
     free(data);
     t->words = t->lower = t->strip_accents = t->add_bos = t->add_eos = true;
     if (!ok)

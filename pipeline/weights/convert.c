@@ -180,7 +180,7 @@ static bool write_all(struct job *j)
 {
     const bool begun = j->gguf ? ww_gguf_begin(j->file, j->w, j->to, j->count, j->err)
                                : ww_safetensors_begin(j->file, j->to, j->count, j->err);
-    return begun && write_tensors(j);
+    return begun && tell(j, 0) && write_tensors(j);
 }
 
 static bool write_file(struct job *j, const char *out, const char *temporary)

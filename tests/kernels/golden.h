@@ -6,7 +6,7 @@
 
 #pragma once
 
-#include "check.h"
+#include "devices.h"
 #include "base/json.h"
 #include "kernels/filter.h"
 #include "weights/weights.h"
@@ -135,11 +135,19 @@ struct operation {
     void (*run)(struct trial *t);
 };
 
-static inline void check_device(struct ww_device *device, const struct ww_weights *data,
-                         const struct ww_json *cases, const struct operation *operations)
+struct golden_set {
+    const struct ww_weights *data;
+    const struct ww_json *cases;
+    const struct operation *operations;
+};
+
+static inline void check_device(struct ww_device *device, void *opaque)
 {
-    for (const struct ww_json *c = ww_json_first(cases); c; c = ww_json_next(c)) {
-        struct trial t = {.device = device, .data = data, .attributes = c, .name = ww_json_name(c)};
+    const struct golden_set *set = opaque;
+    const struct operation *const operations = set->operations;
+    for (const struct ww_json *c = ww_json_first(set->cases); c; c = ww_json_next(c)) {
+        struct trial t = {.device = device, .data = set->data, .attributes = c,
+                          .name = ww_json_name(c)};
         const char *op = ww_json_string(ww_json_get(c, "op"));
         int known = 0;
         check_about("%s on %s", t.name, device->info.name);
@@ -178,20 +186,7 @@ static inline int check_golden(const char *set, const struct operation *operatio
         printf("%s\n", err.text);
         return check_done();
     }
-    struct ww_device_info info[16];
-    const int count = ww_device_list(info, 16, &err);
-    for (int i = -1; i < count && i < 16; i++) {
-        char name[16] = "reference";
-        if (i >= 0)
-            snprintf(name, sizeof name, "%d", i);
-        if (i >= 0 && (info[i].missing[0] || !strcmp(info[i].kind, "reference")))
-            continue;
-        struct ww_device *device = ww_device_open(name, &err);
-        check_about("device %s", name);
-        if (CHECK(device != NULL))
-            check_device(device, data, cases, operations);
-        ww_device_close(&device);
-    }
+    check_devices(check_device, &(struct golden_set){data, cases, operations});
     ww_json_free(&cases);
     ww_weights_close(&data);
     return check_done();

@@ -2,7 +2,7 @@
 // two texts, and a caption whose phrases see only themselves. And what padding may not do: change
 // anything at all.
 
-#include "check.h"
+#include "devices.h"
 #include "models/bert.h"
 
 #define DATA "/tests/models/bert/"
@@ -17,6 +17,7 @@ static char *path_of(const char *name)
 struct golden {
     struct ww_weights *stages;
     struct ww_json *tolerances;
+    struct ww_bert_shape shape;
 };
 
 // The largest difference to a golden stage as a share of what is tolerated; -1: there is no such.
@@ -180,13 +181,12 @@ static void check_alone(struct ww_device *device, const struct ww_bert *bert,
     ww_plan_destroy(&alone.plan);
 }
 
-static void check_device(struct ww_device *device, const struct golden *golden, const char *file,
-                         const struct ww_bert_shape *shape)
+static void check_file(struct ww_device *device, const struct golden *golden, const char *file)
 {
     struct ww_error err = {0};
     printf("%s on %s\n", file, device->info.name);
     struct ww_weights *weights = ww_weights_open(path_of(file), &err);
-    struct ww_bert *bert = weights ? ww_bert_load(device, weights, NULL, shape, &err) : NULL;
+    struct ww_bert *bert = weights ? ww_bert_load(device, weights, NULL, &golden->shape, &err) : NULL;
     struct run batch = {.texts = 2, .tokens = 16}, phrases = {.texts = 1, .tokens = 12};
     check_about("%s", file);
     if (CHECK(bert != NULL) && CHECK(record(device, bert, false, &batch, &err)) &&
@@ -239,12 +239,15 @@ static void check_shapes(void)
     }
 }
 
+static void check_files(struct ww_device *device, void *golden)
+{
+    check_file(device, golden, "model/model.safetensors");
+    check_file(device, golden, "model-old-names/pytorch_model.bin");
+}
+
 int main(void)
 {
-    static const char *const files[] = {"model/model.safetensors",
-                                        "model-old-names/pytorch_model.bin"};
     struct ww_error err = {0};
-    struct ww_bert_shape shape;
     struct golden golden = {
         .stages = ww_weights_open(path_of("stages.safetensors"), &err),
         .tolerances = ww_json_load(path_of("stages.json"), 1 << 20, NULL, &err)};
@@ -252,24 +255,11 @@ int main(void)
     check_shapes();
     check_about("golden set");
     if (!CHECK(golden.stages && golden.tolerances && config &&
-               ww_bert_read_shape(config, &shape, &err))) {
+               ww_bert_read_shape(config, &golden.shape, &err))) {
         printf("%s\n", err.text);
         return check_done();
     }
-    struct ww_device_info info[16];
-    const int count = ww_device_list(info, 16, &err);
-    for (int i = -1; i < count && i < 16; i++) {
-        char name[16] = "reference";
-        if (i >= 0)
-            snprintf(name, sizeof name, "%d", i);
-        if (i >= 0 && (info[i].missing[0] || !strcmp(info[i].kind, "reference")))
-            continue;
-        struct ww_device *device = ww_device_open(name, &err);
-        check_about("device %s", name);
-        for (size_t f = 0; CHECK(device != NULL) && f < sizeof files / sizeof *files; f++)
-            check_device(device, &golden, files[f], &shape);
-        ww_device_close(&device);
-    }
+    check_devices(check_files, &golden);
     ww_json_free(&config);
     ww_json_free(&golden.tolerances);
     ww_weights_close(&golden.stages);

@@ -4,7 +4,7 @@
 // of tokens. Hidden states of chosen rows are read back.
 
 #include "base/json.h"
-#include "check.h"
+#include "devices.h"
 #include "models/llama.h"
 
 #include <dirent.h>
@@ -305,23 +305,19 @@ static void check_case(struct ww_device *device, const char *name)
     ww_weights_close(&quantised);
 }
 
+static void check_cases(struct ww_device *device, void *opaque)
+{
+    (void)opaque;
+    printf("%s\n", device->info.name);
+    check_case(device, "mha");
+    check_case(device, "gqa");
+    check_case(device, "wide");
+}
+
 int main(void)
 {
-    static const char *const devices[] = {"reference", ""};
     if (!getenv("WATCHWORD_SOURCE"))
         check_skip("WATCHWORD_SOURCE names no source tree");
-    for (int d = 0; d < 2; d++) {
-        struct ww_error err = {0};
-        struct ww_device *device = ww_device_open(devices[d], &err);
-        if (!device) {
-            printf("%s\n", err.text);
-            continue;
-        }
-        printf("%s\n", device->info.name);
-        check_case(device, "mha");
-        check_case(device, "gqa");
-        check_case(device, "wide");
-        ww_device_close(&device);
-    }
+    check_devices(check_cases, NULL);
     return check_done();
 }

@@ -1,7 +1,7 @@
 // Residual networks against torchvision's, block by block, on every device: bottlenecks, basic blocks,
 // and a last stage that is dilated.
 
-#include "check.h"
+#include "devices.h"
 #include "base/json.h"
 #include "models/resnet.h"
 
@@ -107,23 +107,16 @@ static void check_net(struct ww_device *device, const char *name)
     ww_weights_close(&n.weights);
 }
 
+static void check_nets(struct ww_device *device, void *opaque)
+{
+    (void)opaque;
+    check_net(device, "bottleneck");
+    check_net(device, "dilated");
+    check_net(device, "basic");
+}
+
 int main(void)
 {
-    static const char *const nets[] = {"bottleneck", "dilated", "basic"};
-    struct ww_error err = {0};
-    struct ww_device_info info[16];
-    const int count = ww_device_list(info, 16, &err);
-    for (int i = -1; i < count && i < 16; i++) {
-        char name[16] = "reference";
-        if (i >= 0)
-            snprintf(name, sizeof name, "%d", i);
-        if (i >= 0 && (info[i].missing[0] || !strcmp(info[i].kind, "reference")))
-            continue;
-        struct ww_device *device = ww_device_open(name, &err);
-        check_about("device %s", name);
-        for (size_t k = 0; CHECK(device != NULL) && k < sizeof nets / sizeof *nets; k++)
-            check_net(device, nets[k]);
-        ww_device_close(&device);
-    }
+    check_devices(check_nets, NULL);
     return check_done();
 }

@@ -1,7 +1,7 @@
 // Positions of models that were stretched: the angles of each pair against numbers worked out from the
 // papers' formulas elsewhere, then keys of a whole model turned by them, and what is refused.
 
-#include "check.h"
+#include "devices.h"
 #include "models/llama.h"
 #include "weights/weights.h"
 
@@ -137,8 +137,9 @@ static void check_refused(struct ww_device *device, const char *dir, const char 
     ww_llama_unload(device, &model);
 }
 
-static void check_models(struct ww_device *device, const char *dir)
+static void check_models(struct ww_device *device, void *opaque)
 {
+    const char *const dir = opaque;
     struct ww_llama_shape shape = {0};
     make_model(dir, "");
     float *plain = keys_of(device, dir, &shape);
@@ -165,24 +166,13 @@ static void check_models(struct ww_device *device, const char *dir)
 
 int main(void)
 {
-    static const char *const devices[] = {"reference", ""};
     char dir[] = "/tmp/watchword-rope-XXXXXX", path[64];
     check_formulas();
     if (!getenv("WATCHWORD_SOURCE"))
         check_skip("WATCHWORD_SOURCE names no source tree");
     if (!CHECK(mkdtemp(dir)))
         return check_done();
-    for (int d = 0; d < 2; d++) {
-        struct ww_error err = {0};
-        struct ww_device *device = ww_device_open(devices[d], &err);
-        if (!device) {
-            printf("%s\n", err.text);
-            continue;
-        }
-        printf("%s\n", device->info.name);
-        check_models(device, dir);
-        ww_device_close(&device);
-    }
+    check_devices(check_models, dir);
     snprintf(path, sizeof path, "%s/config.json", dir);
     unlink(path);
     snprintf(path, sizeof path, "%s/model.safetensors", dir);

@@ -19,8 +19,9 @@ extern "C" {
 
 struct ww_tokenizer;
 
-// From what a GGUF file carries, or a directory with tokenizer.model, vocab.txt or a GGUF file. WW_E_FILE; WW_E_UNSUPPORTED:
-// another kind of file or tokenizer, or a rule of splitting that is not known here.
+// From what a GGUF file carries, or a directory with tokenizer.model, vocab.txt or a GGUF file.
+// WW_E_FILE; WW_E_UNSUPPORTED: another kind of file or tokenizer, or a rule of splitting that is not
+// known here.
 WW_API struct ww_tokenizer *ww_tokenizer_open(const char *path, struct ww_error *err);
 WW_API void ww_tokenizer_close(struct ww_tokenizer **tokenizer);
 

@@ -26,8 +26,8 @@ struct ww_trace_params {
 #define ww_trace_params(...) (&(struct ww_trace_params){__VA_ARGS__})
 
 // Writes the stages as float32 tensors, named as the golden sets name them ("row.012",
-// "head.heat", "final"; with several images "<n>.row.012", or one batch of them where the model can), whole under a temporary name that
-// is renamed at the end.
+// "head.heat", "final"; with several images "<n>.row.012", or one batch of them where the model can),
+// whole under a temporary name that is renamed at the end.
 WW_API bool ww_trace(struct ww_engine *engine, const struct ww_trace_params *params,
                      struct ww_error *err);
 
