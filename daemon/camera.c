@@ -291,6 +291,7 @@ static gboolean on_message(GstBus *bus, GstMessage *message, void *opaque)
             on_source_end(c);
         } else if (gst_message_has_name(message, "watches-open")) {
             c->watches_open = true;
+            c->attempt_us = g_get_monotonic_time(); // nothing could come before
             if (c->source)
                 source_open_gate(c->source);
         }
@@ -319,6 +320,8 @@ static void explain(const struct camera *c, const struct source_stats *stats, bo
         cause_set(cause, CAUSE_CODEC, "packets arrive, announced as %s, but no picture comes of them "
                                       "in %.1f s: the camera may send another codec than it says",
                   *stats->encoding ? stats->encoding : "nothing known", seconds);
+    else if (c->config->kind == SOURCE_FILE)
+        cause_set(cause, CAUSE_PAYLOAD, "no picture came of it in %.1f s", seconds);
     else if (had_picture || stats->packets || *stats->encoding)
         cause_set(cause, CAUSE_STALLED, "connected, but nothing was sent for %.1f s", seconds);
     else
@@ -341,7 +344,11 @@ static void watch_over(struct camera *c, gint64 now)
         c->knock = false;
         enter(c, CAMERA_LIVE, NULL);
     }
-    if (c->config->kind == SOURCE_FILE || c->config->kind == SOURCE_TEST || held_up)
+    if (c->config->kind == SOURCE_TEST || held_up)
+        return;
+    // A file is as fast as it is looked at. But decodebin of GStreamer 1.22 now and then loses the error
+    // of a demuxer that fails at once, and then nothing ever comes: the next try says why.
+    if (c->config->kind == SOURCE_FILE && (frame_us || !c->watches_open))
         return;
     if (stats.caps_us && now - stats.caps_us < PREPARE_US)
         return;
