@@ -5,9 +5,9 @@
 // y[c] = (x[c] - mean) / sqrt(variance + eps) gain[c] + lift[c], over the channels of a pixel.
 //
 // A lane is a pixel and walks its channels three times: the sum of squares about the mean loses
-// nothing where the mean is large, and a row of channels is still in the cache. Vulkan's division may
-// be off by 2.5 units in the last place, which eps makes 300 times as much where all channels are
-// equal: the second walk finds what is left of the mean, too.
+// nothing where the mean is large, and a row of channels is still in the cache. The second
+// walk also finds how far the mean is from its right place: Vulkan's division may miss by 2.5 units in
+// the last place, which 1 / sqrt(eps) multiplies where all channels are equal.
 PUSH(uint pixels; uint Q; uint x_step; uint y_step; float channels; float eps;)
 INPUT_QUADS(0) // x
 INPUT_QUADS(1) // gain and lift of a quad, one after the other

@@ -1,7 +1,7 @@
 // y[c] = (x[c] - mean) / sqrt(variance + eps) gain[c] + lift[c], over the channels of a pixel
 //
 // Layer normalisation (Ba, Kiros and Hinton, 2016, arXiv:1607.06450); the variance is the
-// population's. Memory bound: 8 C flops for 3 C numbers read, of which two thirds come from the cache.
+// population's. Memory bound: 10 C flops for 3 C numbers read, of which two thirds come from the cache.
 
 #include "filter.h"
 #include "layernorm.comp.h"
