@@ -268,9 +268,10 @@ static bool finish_if_drained(struct daemon *d, gint64 now)
     if (!drained)
         log_say(WW_LOG_WARN, NULL, NULL, "something did not stop in time and is left behind");
     publish_all(d);
-    publisher_destroy(&d->publisher);
+    publisher_close(d->publisher);
     if (!drained)
         _exit(d->failed); // its threads still use what would be freed
+    publisher_destroy(&d->publisher);
     d->tick = 0;
     d->params.on_done(d->params.opaque, d->failed);
     return true;

@@ -125,19 +125,28 @@ struct publisher *publisher_create(const char *endpoint, struct ww_error *err)
     return p;
 }
 
+void publisher_close(struct publisher *p)
+{
+    if (!p->thread)
+        return;
+    g_mutex_lock(&p->mutex);
+    p->stopping = true;
+    g_cond_signal(&p->filled);
+    g_mutex_unlock(&p->mutex);
+    g_thread_join(p->thread);
+    p->thread = NULL;
+    zmq_ctx_term(p->context); // waits for LINGER_MS at most
+    p->context = NULL;
+}
+
 void publisher_destroy(struct publisher **publisher)
 {
     struct publisher *p = *publisher;
     if (!p)
         return;
-    if (p->thread) {
-        g_mutex_lock(&p->mutex);
-        p->stopping = true;
-        g_cond_signal(&p->filled);
-        g_mutex_unlock(&p->mutex);
-        g_thread_join(p->thread);
-    }
-    zmq_ctx_term(p->context); // waits for LINGER_MS at most
+    publisher_close(p);
+    if (p->context)
+        zmq_ctx_term(p->context);
     g_mutex_clear(&p->mutex);
     g_cond_clear(&p->filled);
     g_free(p->path);
@@ -147,17 +156,21 @@ void publisher_destroy(struct publisher **publisher)
 
 void publisher_send(struct publisher *p, const char *topic, char *text)
 {
-    struct item old = {0};
-    const struct item item = {g_strdup(topic), text, g_get_monotonic_time()};
+    struct item old = {0}, item = {g_strdup(topic), text, g_get_monotonic_time()};
     g_mutex_lock(&p->mutex);
-    if (p->count == MAX_QUEUED) {
-        old = p->ring[p->first];
-        p->first = (p->first + 1) % MAX_QUEUED;
-        p->count--;
+    if (p->stopping) {
+        old = item;
         p->dropped++;
+    } else {
+        if (p->count == MAX_QUEUED) {
+            old = p->ring[p->first];
+            p->first = (p->first + 1) % MAX_QUEUED;
+            p->count--;
+            p->dropped++;
+        }
+        p->ring[(p->first + p->count++) % MAX_QUEUED] = item;
+        g_cond_signal(&p->filled);
     }
-    p->ring[(p->first + p->count++) % MAX_QUEUED] = item;
-    g_cond_signal(&p->filled);
     g_mutex_unlock(&p->mutex);
     item_clear(&old);
 }

@@ -14,7 +14,10 @@ struct publisher;
 // Binds and starts the thread. WW_E_NETWORK: cannot bind; somebody else publishes there.
 struct publisher *publisher_create(const char *endpoint, struct ww_error *err);
 
-// Sends what is in the queue, for a second at most, closes the socket and ends the thread.
+// Sends what is in the queue, for a second at most, closes the socket and ends the thread. What comes
+// later is dropped and counted, so threads that outlive the socket do no harm. Main thread.
+void publisher_close(struct publisher *publisher);
+// Closes and frees; nobody may use it any more.
 void publisher_destroy(struct publisher **publisher);
 
 // Any thread. Copies `topic`, takes `text` (g_malloc). Never blocks.

@@ -31,7 +31,8 @@ def test_poses_and_detections():
             names = {m["watch"] for m in heard if m["kind"] == "detection"}
             assert names == {"things", "rare"}, names
             rare = [m for m in heard if m.get("watch") == "rare"]
-            assert 2 * SLOW <= len(rare) <= 8 * SLOW, len(rare)
+            # A slow machine looks less often than it may, never more often.
+            assert 2 <= len(rare) <= 8 * SLOW, len(rare)
             indices = [m["frame"]["index"] for m in heard if m.get("watch") == "things"]
             assert indices == sorted(set(indices)), "frames out of order"
             daemon.stop()
