@@ -162,7 +162,8 @@ static void connect_source(struct camera *c)
         return;
     }
     struct cause cause;
-    cause_set(&cause, err.code == WW_E_FILE ? CAUSE_CREDENTIALS : CAUSE_OTHER, "%s", err.text);
+    cause_set(&cause, err.code == WW_E_FILE ? CAUSE_CREDENTIALS
+                      : err.code == WW_E_NETWORK ? CAUSE_TLS : CAUSE_OTHER, "%s", err.text);
     if (err.code == WW_E_FILE) // the file may come
         lose(c, &cause);
     else

@@ -31,6 +31,8 @@ static void stream_config_clear(struct stream_config *stream)
     free_secret(stream->password);
     g_free(stream->password_file);
     g_free(stream->credential);
+    g_free(stream->tls.ca_file);
+    g_free(stream->tls.sha256);
 }
 
 struct config *config_ref(struct config *config)
@@ -68,12 +70,19 @@ static bool same_watch(const struct watch_config *a, const struct watch_config *
            a->input_height == b->input_height;
 }
 
+bool tls_config_equal(const struct tls_config *a, const struct tls_config *b)
+{
+    return g_strcmp0(a->ca_file, b->ca_file) == 0 && g_strcmp0(a->sha256, b->sha256) == 0 &&
+           a->any == b->any;
+}
+
 bool stream_config_same_place(const struct stream_config *a, const struct stream_config *b)
 {
     bool same = a->kind == b->kind && g_strcmp0(a->url, b->url) == 0 &&
                 g_strcmp0(a->user, b->user) == 0 && g_strcmp0(a->password, b->password) == 0 &&
                 g_strcmp0(a->password_file, b->password_file) == 0 &&
-                g_strcmp0(a->credential, b->credential) == 0 && a->transport == b->transport &&
+                g_strcmp0(a->credential, b->credential) == 0 &&
+                tls_config_equal(&a->tls, &b->tls) && a->transport == b->transport &&
                 a->latency_ms == b->latency_ms && a->timeout_ms == b->timeout_ms &&
                 a->enabled == b->enabled && a->every_frame == b->every_frame &&
                 a->num_watches == b->num_watches;

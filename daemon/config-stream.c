@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config-stream.h"
 #include "config-text.h"
@@ -258,12 +259,73 @@ static void read_credentials(struct reader *r, const struct cJSON *value,
                  stream->user ? "password_file" : "user");
 }
 
+static void read_ca_file(struct reader *r, const struct cJSON *value, const struct field *field,
+                         void *into)
+{
+    read_string(r, value, field, into);
+    const char *path = *(char **)into;
+    if (path && *path != '/')
+        complain(r, "found \"%s\", allowed is an absolute path", path);
+    else if (path && access(path, R_OK) < 0)
+        complain(r, "found \"%s\", which cannot be read: %s", path, g_strerror(errno));
+}
+
+// 64 digits; as openssl and browsers show them, with colons, as well.
+static void read_fingerprint(struct reader *r, const struct cJSON *value, const struct field *field,
+                             void *into)
+{
+    (void)field;
+    const char *string = string_of(value);
+    GString *digits = g_string_new(NULL);
+    for (const char *c = string ? string : ""; *c; c++)
+        if (*c != ':')
+            g_string_append_c(digits, *c);
+    if (digits->len == 64 && strspn(digits->str, "0123456789abcdefABCDEF") == 64) {
+        g_free(*(char **)into);
+        *(char **)into = g_string_free(digits, FALSE);
+        return;
+    }
+    g_string_free(digits, TRUE);
+    refuse(r, value, "a certificate's SHA-256, 64 hexadecimal digits (openssl x509 -fingerprint "
+                     "-sha256)");
+}
+
+static void read_verify(struct reader *r, const struct cJSON *value, const struct field *field,
+                        void *into)
+{
+    bool verify = true;
+    read_bool(r, value, field, &verify);
+    *(bool *)into = !verify;
+}
+
+static const struct field tls_fields[] = {
+    {"ca_file", read_ca_file, offsetof(struct tls_config, ca_file)},
+    {"sha256", read_fingerprint, offsetof(struct tls_config, sha256)},
+    {"verify", read_verify, offsetof(struct tls_config, any)},
+    {0},
+};
+
+static void read_tls(struct reader *r, const struct cJSON *value, const struct field *field,
+                     void *into)
+{
+    (void)field;
+    struct tls_config *tls = into;
+    if (!is_object(value)) {
+        refuse(r, value, "{\"ca_file\": …}, {\"sha256\": …} or {\"verify\": false}");
+        return;
+    }
+    read_object(r, value, tls_fields, tls);
+    if ((tls->ca_file != NULL) + (tls->sha256 != NULL) + tls->any > 1)
+        complain(r, "found more than one of ca_file, sha256 and verify, allowed is one of them");
+}
+
 static const struct field stream_fields[] = {
     {"url", read_url, 0},
     {"transport", read_transport, offsetof(struct stream_config, transport)},
     {"latency_ms", read_int, offsetof(struct stream_config, latency_ms), 0, 10000},
     {"timeout_ms", read_int, offsetof(struct stream_config, timeout_ms), 500, 60000},
     {"credentials", read_credentials, 0},
+    {"tls", read_tls, offsetof(struct stream_config, tls)},
     {"enabled", read_bool, offsetof(struct stream_config, enabled)},
     {"every_frame", read_bool, offsetof(struct stream_config, every_frame)},
     {"watches", read_watches, 0},
@@ -286,6 +348,27 @@ static void check_stream(struct reader *r, const struct cJSON *value,
          key = key[0] == 't' ? "latency_ms" : NULL)
         if (stream->kind != SOURCE_RTSP && has_key(value, key))
             complain(r, "found %s, which is for rtsp only", key);
+    if (!stream->url)
+        return;
+    const bool rtsps = g_str_has_prefix(stream->url, "rtsps:");
+    if (has_key(value, "tls") && !rtsps && !g_str_has_prefix(stream->url, "https:"))
+        complain(r, "found tls, which is for rtsps and https only");
+    if (rtsps && stream->transport == TRANSPORT_UDP)
+        complain(r, "found the transport \"udp\", allowed for rtsps is \"tcp\": pictures would "
+                    "travel in the clear");
+}
+
+// TLS sessions are shared by all that connect to a host's port, and a resumed one is not judged again.
+static void check_same_trust(struct reader *r, const struct config *config)
+{
+    const struct stream_config *last = &config->streams[config->num_streams - 1];
+    for (const struct stream_config *s = config->streams; last->host && s < last; s++)
+        if (s->host && s->port == last->port && strcmp(s->host, last->host) == 0 &&
+            !tls_config_equal(&s->tls, &last->tls)) {
+            complain(r, "found a tls that differs from that of \"%s\", allowed for streams of the same "
+                        "host and port is the same", s->name);
+            return;
+        }
 }
 
 void read_streams(struct reader *r, const struct cJSON *value, const struct field *field,
@@ -311,6 +394,7 @@ void read_streams(struct reader *r, const struct cJSON *value, const struct fiel
         const size_t here = enter(r, stream->name);
         read_object(r, x, stream_fields, stream);
         check_stream(r, x, stream);
+        check_same_trust(r, config);
         leave(r, here);
     }
 }

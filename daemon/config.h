@@ -21,6 +21,13 @@ struct watch_config {
     int input_size, input_width, input_height;
 };
 
+// Whose certificates an encrypted stream takes; zero: those that the system vouches for.
+struct tls_config {
+    char *ca_file; // PEM, instead of the system's
+    char *sha256;  // 64 hexadecimal digits: of one certificate that is taken whoever signed it
+    bool any;      // takes all: encrypted, but nobody knows who is at the other end
+};
+
 // A password is one of three: in the URL, in a file, or a systemd credential. `shown` is the one form
 // of the URL that messages and logs may hold.
 struct stream_config {
@@ -34,6 +41,7 @@ struct stream_config {
     char *password;      // from the URL
     char *password_file; // a path
     char *credential;    // name of a systemd credential that holds "user:password"
+    struct tls_config tls; // rtsps and https
     enum transport transport;
     int latency_ms, timeout_ms;
     bool enabled, every_frame;
@@ -64,6 +72,8 @@ void config_unref(struct config **config);
 
 // NULL if there is none of that name.
 const struct stream_config *config_stream(const struct config *config, const char *name);
+
+bool tls_config_equal(const struct tls_config *a, const struct tls_config *b);
 
 // Whether they ask for the same. `same_place` ignores what a running pipeline can change: phrases,
 // threshold and rate of its watches.

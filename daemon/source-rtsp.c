@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "source-inner.h"
+#include "trust.h"
 
 static bool is_video(const GstCaps *caps)
 {
@@ -129,10 +130,11 @@ bool source_build_rtsp(struct source *s, struct ww_error *err)
     struct credentials login;
     if (!credentials_read(config, &login, err))
         return false;
+    const bool secret = g_str_has_prefix(config->url, "rtsps:"); // UDP would be in the clear
     GstElement *rtsp = source_add(s, "rtspsrc", err);
     if (rtsp) {
-        const bool udp = config->transport == TRANSPORT_UDP ||
-                         (config->transport == TRANSPORT_AUTO && s->params.udp);
+        const bool udp = !secret && (config->transport == TRANSPORT_UDP ||
+                                     (config->transport == TRANSPORT_AUTO && s->params.udp));
         const guint64 timeout_us = (guint64)config->timeout_ms * 1000;
         g_object_set(rtsp, "location", config->url, "protocols",
                      udp ? GST_RTSP_LOWER_TRANS_UDP : GST_RTSP_LOWER_TRANS_TCP, "latency",
@@ -145,5 +147,5 @@ bool source_build_rtsp(struct source *s, struct ww_error *err)
         g_signal_connect(rtsp, "pad-added", G_CALLBACK(on_rtp_pad), s);
     }
     credentials_clear(&login);
-    return rtsp != NULL;
+    return rtsp && (!secret || trust_set(&config->tls, rtsp, err));
 }

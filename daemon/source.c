@@ -1,4 +1,5 @@
 #include "source-inner.h"
+#include "trust.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -78,7 +79,9 @@ static bool build_http(struct source *s, struct ww_error *err)
                      "user-agent", "watchword", "user-id", login.user, "user-pw", login.password,
                      NULL);
     credentials_clear(&login);
-    return http && decoder && gst_element_link(http, decoder);
+    const bool secret = g_str_has_prefix(config->url, "https:");
+    return http && decoder && (!secret || trust_set(&config->tls, http, err)) &&
+           gst_element_link(http, decoder);
 }
 
 static bool build_v4l2(struct source *s, struct ww_error *err)

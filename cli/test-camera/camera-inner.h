@@ -38,6 +38,7 @@ struct camera {
 
     GPtrArray *films; // every film opened so far: feeds may still use an older one
     char *path, *cache, *mount, *user, *password, *basic;
+    const char *scheme; // of the URL
     int num_frames;
     double fps;
     gboolean end, digest;

@@ -267,9 +267,9 @@ gboolean camera_listen(struct camera *camera, GError **error)
     g_free(service);
     struct film *film = camera->film;
     say("listening",
-        "\"url\":\"rtsp://127.0.0.1:%d%s\",\"port\":%d,\"codec\":\"%s\",\"width\":%d,\"height\":%d,"
+        "\"url\":\"%s://127.0.0.1:%d%s\",\"port\":%d,\"codec\":\"%s\",\"width\":%d,\"height\":%d,"
         "\"fps\":%g,\"frames\":%u,\"bytes\":%" G_GSIZE_FORMAT,
-        port, camera->mount, port, film->codec, film->width, film->height, camera->fps,
+        camera->scheme, port, camera->mount, port, film->codec, film->width, film->height, camera->fps,
         film->units->len, film->bytes);
     return TRUE;
 }
@@ -290,6 +290,25 @@ void camera_set_password(struct camera *camera, const char *password)
         gst_rtsp_auth_set_supported_methods(camera->auth, GST_RTSP_AUTH_BASIC);
         gst_rtsp_auth_add_basic(camera->auth, camera->basic, token);
     }
+    gst_rtsp_token_unref(token);
+}
+
+static gboolean set_certificate(struct camera *camera, const char *path, GError **error)
+{
+    GTlsCertificate *certificate = g_tls_certificate_new_from_file(path, error);
+    if (!certificate)
+        return FALSE;
+    gst_rtsp_auth_set_tls_certificate(camera->auth, certificate);
+    g_object_unref(certificate);
+    camera->scheme = "rtsps";
+    return TRUE;
+}
+
+static void let_everybody_in(struct camera *camera)
+{
+    GstRTSPToken *token = gst_rtsp_token_new(GST_RTSP_TOKEN_MEDIA_FACTORY_ROLE, G_TYPE_STRING, role,
+                                             NULL);
+    gst_rtsp_auth_set_default_token(camera->auth, token);
     gst_rtsp_token_unref(token);
 }
 
@@ -320,6 +339,7 @@ struct camera *camera_create(const struct camera_params *params, GError **error)
     camera->mount = g_strdup(params->mount);
     camera->user = g_strdup(params->user);
     camera->password = g_strdup(params->password);
+    camera->scheme = "rtsp";
     camera->num_frames = params->num_frames;
     camera->end = params->end;
     camera->digest = params->digest;
@@ -340,11 +360,16 @@ struct camera *camera_create(const struct camera_params *params, GError **error)
     gst_rtsp_server_set_service(camera->server, service);
     g_free(service);
     g_signal_connect(camera->server, "client-connected", G_CALLBACK(on_client), camera);
-    if (camera->user) {
+    if (camera->user || params->certificate) {
         camera->auth = gst_rtsp_auth_new();
         gst_rtsp_server_set_auth(camera->server, camera->auth);
-        camera_set_password(camera, camera->password);
     }
+    if (params->certificate && !set_certificate(camera, params->certificate, error))
+        goto fail;
+    if (camera->user)
+        camera_set_password(camera, camera->password);
+    else if (camera->auth)
+        let_everybody_in(camera);
     camera_mount(camera);
     if (!camera_listen(camera, error))
         goto fail;

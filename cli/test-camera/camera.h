@@ -19,6 +19,7 @@ struct camera_params {
     gboolean end;                 // the film waits for a client, is sent once, and starts anew for the next
     const char *transport;        // "tcp", "udp" or "both"
     const char *user, *password;  // NULL: open to all
+    const char *certificate;      // PEM with its key: rtsps; NULL: rtsp
     gboolean digest;              // how the password is asked for
     guint seed;                   // of what gets lost or damaged
 };

@@ -82,7 +82,7 @@ static gboolean schedule(struct camera *camera, const char *text)
 
 struct options {
     struct camera_params camera;
-    char *codec, *mount, *transport, *user, *auth, *cache;
+    char *codec, *mount, *transport, *user, *auth, *certificate, *cache;
     char **faults, **films;
     gboolean loop, with_parent;
     double seconds;
@@ -143,6 +143,7 @@ static gboolean check_options(struct options *o, GError **error)
     camera->mount = o->mount;
     camera->transport = o->transport;
     camera->digest = !strcmp(o->auth, "digest");
+    camera->certificate = o->certificate;
     camera->seed = (guint)o->seed;
     if (!o->cache)
         o->cache = g_build_filename(g_get_user_cache_dir(), "watchword", "films", NULL);
@@ -169,6 +170,8 @@ static gboolean read_options(struct options *o, int argc, char **argv, GError **
          "NAME"},
         {"user", 0, 0, G_OPTION_ARG_STRING, &o->user, "ask for a password", "NAME:PASSWORD"},
         {"auth", 0, 0, G_OPTION_ARG_STRING, &o->auth, "basic or digest (the default)", "NAME"},
+        {"tls", 0, 0, G_OPTION_ARG_FILENAME, &o->certificate,
+         "encrypt, by a certificate and its key in one PEM file", "FILE"},
         {"fault", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->faults, "do this so long after the start",
          "SECONDS:FAULT"},
         {"seconds", 0, 0, G_OPTION_ARG_DOUBLE, &o->seconds, "stop after so long", "X"},
@@ -220,6 +223,7 @@ static void free_options(struct options *o)
     g_free(o->transport);
     g_free(o->user);
     g_free(o->auth);
+    g_free(o->certificate);
     g_free(o->cache);
 }
 

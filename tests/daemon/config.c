@@ -9,6 +9,7 @@
 #include "check.h"
 
 #define WATCHES "\"watches\":[{}]"
+#define DIGEST "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
 #define STREAM(body) "{\"streams\":{\"gate\":{" body "}}}"
 
 // Each text, and what the first sentence about it has to say.
@@ -44,6 +45,17 @@ static const struct {
     {STREAM("\"url\":7," WATCHES), "streams.gate.url: found 7, allowed is rtsp://"},
     {STREAM("\"url\":\"ftp://host/x\"," WATCHES), "streams.gate.url: found \"ftp://host/x\""},
     {STREAM("\"url\":\"rtsp://host:0/x\"," WATCHES), "its host or port cannot be read"},
+    {STREAM("\"url\":\"rtsp://h/\",\"tls\":{\"verify\":false}," WATCHES), "for rtsps and https only"},
+    {STREAM("\"url\":\"rtsps://h/\",\"tls\":true," WATCHES), "tls: found true, allowed is {\"ca_file\""},
+    {STREAM("\"url\":\"rtsps://h/\",\"tls\":{\"sha256\":\"12:34\"}," WATCHES),
+     "streams.gate.tls.sha256: found \"12:34\", allowed is a certificate's SHA-256"},
+    {STREAM("\"url\":\"rtsps://h/\",\"tls\":{\"ca_file\":\"x.pem\"}," WATCHES), "an absolute path"},
+    {STREAM("\"url\":\"rtsps://h/\",\"tls\":{\"ca_file\":\"/no/x.pem\"}," WATCHES), "cannot be read"},
+    {STREAM("\"url\":\"rtsps://h/\",\"tls\":{\"sha256\":\"" DIGEST "\",\"verify\":false}," WATCHES),
+     "streams.gate.tls: found more than one of"},
+    {"{\"streams\":{\"gate\":{\"url\":\"rtsps://h/1\",\"tls\":{\"verify\":false}," WATCHES "},"
+     "\"yard\":{\"url\":\"rtsps://h/2\"," WATCHES "}}}", "streams.yard: found a tls that differs from that of \"gate\""},
+    {STREAM("\"url\":\"rtsps://h/\",\"transport\":\"udp\"," WATCHES), "travel in the clear"},
     {STREAM("\"url\":\"rtsp:///x\"," WATCHES), "its host or port cannot be read"},
     {STREAM("\"url\":\"rtsp://u:a/b@host/x\"," WATCHES), "is written %2F"},
     {STREAM("\"url\":\"file://relative\"," WATCHES), "streams.gate.url"},

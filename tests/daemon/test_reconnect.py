@@ -1,9 +1,12 @@
 #!/usr/bin/python3
 """Every way to lose a camera: the cause in words, and how soon it is back."""
+import contextlib
 import functools
 import http.server
 import os
 import random
+import ssl
+import subprocess
 import sys
 import tempfile
 import threading
@@ -28,6 +31,70 @@ def lose(daemon, camera, fault, cause, back, timeout=20):
     assert took < BACK * SLOW, f"{fault}: {took:.2f} s\n{daemon.log()[-2000:]}"
     assert len(daemon.ear.messages) > before
     return status
+
+
+def make_certificate(folder):
+    """As a camera makes its own: nobody has signed it. The PEM file, its key included, and its SHA-256."""
+    path = os.path.join(folder, "camera.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                    "-nodes", "-days", "2", "-subj", "/CN=camera", "-addext", "subjectAltName=IP:127.0.0.1",
+                    "-keyout", path + ".key", "-out", path], check=True, stderr=subprocess.DEVNULL)
+    print_ = subprocess.run(["openssl", "x509", "-in", path, "-noout", "-fingerprint", "-sha256"],
+                            check=True, stdout=subprocess.PIPE, text=True).stdout.strip().split("=")[1]
+    with open(path, "a", encoding="ascii") as whole, open(path + ".key", encoding="ascii") as key:
+        whole.write(key.read())
+    return path, print_
+
+
+def kinds_of_trust(path, digest):
+    return {"stranger": {}, "other": {"tls": {"sha256": "00" * 32}}, "pinned": {"tls": {"sha256": digest}},
+            "signed": {"tls": {"ca_file": path}}, "any": {"tls": {"verify": False}}}
+
+
+def is_refused(daemon, digest):
+    for name, says in (("stranger", "nobody known here has signed it"), ("other", "is not the pinned one")):
+        text = daemon.wait_state(name, "reconnecting", cause="tls")["cause"]["text"]
+        print(f"  {name}: {text}")
+        assert says in text and digest.replace(":", "").lower() in text and "geheim" not in text, text
+
+
+def test_certificates():
+    """Cameras that signed for themselves: refused with advice that works, and three ways to trust."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        path, digest = make_certificate(folder)
+        streams = {}
+        for name, trust in kinds_of_trust(path, digest).items():
+            camera = stack.enter_context(Camera("--tls", path, "--user", "viewer:geheim"))
+            assert camera.url.startswith("rtsps://")
+            streams[name] = stream(camera.url.replace("rtsps://", "rtsps://viewer:geheim@"), **trust)
+        with Daemon(streams) as daemon:
+            is_refused(daemon, digest)
+            for name in ("pinned", "signed", "any"):
+                assert daemon.ear.wait(f"detection/{name}/", 40)
+            daemon.stop()
+
+
+def test_certificates_https():
+    """The same over https: past the certificate, the server has nothing of that name."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, digest = make_certificate(folder)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        streams, servers = {}, []
+        for name, trust in kinds_of_trust(path, digest).items():
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(
+                http.server.SimpleHTTPRequestHandler, directory=folder))
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            servers.append(server)
+            streams[name] = stream(f"https://127.0.0.1:{server.server_port}/nothing.mjpeg", **trust)
+        with Daemon(streams) as daemon:
+            is_refused(daemon, digest)
+            for name in ("pinned", "signed", "any"):
+                daemon.wait_state(name, "reconnecting", cause="not-found")
+            daemon.stop()
+        for server in servers:
+            server.shutdown()
 
 
 def test_faults():
@@ -219,7 +286,7 @@ def test_memory_is_flat():
 
 
 if __name__ == "__main__":
-    run(test_faults, test_descriptions, test_jump_and_resize, test_lossy_udp, test_noise, test_silence,
+    run(test_certificates, test_certificates_https, test_faults, test_descriptions, test_jump_and_resize, test_lossy_udp, test_noise, test_silence,
         test_short_silence, test_garbage, test_killed_and_started_again, test_never_there,
         test_memory_is_flat)
     sys.exit(0)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import BUILD, DAEMON, SLOW, Camera, Daemon, environment, free_port, run, stream
+from harness import BUILD, DAEMON, SANITIZED, SLOW, Camera, Daemon, environment, free_port, run, stream
 
 
 def test_codecs():
@@ -41,7 +41,8 @@ def test_poses_and_detections():
 def test_camera_clock():
     """Sender reports come every few seconds; from then on the camera says when a frame was taken."""
     with Camera() as camera, Daemon({"gate": stream(camera.url)}) as daemon:
-        daemon.ear.wait("detection/gate/", 40, lambda m: m["frame"]["clock"] == "arrival")
+        if not SANITIZED: # whose first result comes after the first report
+            daemon.ear.wait("detection/gate/", 40, lambda m: m["frame"]["clock"] == "arrival")
         daemon.ear.wait("detection/gate/", 40, lambda m: m["frame"]["clock"] == "rtcp")
 
 
