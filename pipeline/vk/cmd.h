@@ -79,7 +79,8 @@ void ww_plan_destroy(struct ww_plan **plan);
 
 // The parameter block: WW_PARAM_BYTES, written by the caller between replays.
 void *ww_plan_params(struct ww_plan *plan);
-// Replays with a batch of `n`; blocks until the device is done.
+// Replays with a batch of `n`; blocks until the device is done. A long plan goes to the device in pieces,
+// and the device's `pause` is called before each.
 bool ww_plan_run(struct ww_plan *plan, int n, struct ww_error *err);
 // Memory of a result or upload tensor, as it lies: [n][c/4][h][w][4] floats from its first texel.
 void *ww_plan_host(struct ww_plan *plan, struct ww_tensor t);

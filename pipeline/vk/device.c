@@ -302,6 +302,7 @@ static void read_profile(struct ww_device *device)
         .software = props.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU,
         .subgroup = p11.subgroupSize,
         .max_texels = props.properties.limits.maxTexelBufferElements,
+        .piece_macs = props.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU ? 1.5e9 : 5e10,
         .max_alloc = p11.maxMemoryAllocationSize,
         .timestamp_ns = props.properties.limits.timestampPeriod,
     };
@@ -348,6 +349,7 @@ struct ww_device *ww_device_open(const char *wanted, struct ww_error *err)
 reference:
     device->info = reference_info;
     device->profile = (struct ww_profile){.reference = true, .max_texels = UINT32_MAX >> 4,
+                                          .piece_macs = 5e7,
                                           .max_alloc = UINT64_MAX};
     return device;
 fail:

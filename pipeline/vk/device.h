@@ -14,6 +14,7 @@ struct ww_profile {
     bool software;  // VK_PHYSICAL_DEVICE_TYPE_CPU: texel fetches, no shared memory, no barriers
     uint32_t subgroup;     // lanes, 8 to 128
     uint32_t max_texels;   // of one texel buffer view
+    double piece_macs;     // multiply-adds between two pauses of a plan: some 50 ms, on a card 5
     uint64_t max_alloc;    // bytes of one allocation
     float timestamp_ns;    // of one tick; 0: no timestamps
 };
@@ -38,6 +39,9 @@ struct ww_device {
     uint64_t pipelines_created;
     void (*activity)(void *opaque, const char *text); // tells people what takes time; may be NULL
     void *activity_opaque;
+    // Between two pieces of a plan: may replay other plans, and nothing else. May be NULL.
+    void (*pause)(void *opaque);
+    void *pause_opaque;
 };
 
 // Opens by index, by a part of the name, or "reference"; see ww_engine_params.device.

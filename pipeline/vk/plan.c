@@ -19,7 +19,8 @@ struct ww_plan {
     struct ww_storage *uploads;      // written by the host
     struct ww_storage *control;      // parameter block, then one indirect dispatch a launch
     VkDescriptorPool descriptors;
-    VkCommandBuffer commands;
+    VkCommandBuffer *pieces; // submitted one after the other, so that none keeps the device for long
+    int num_pieces;
     VkSemaphore done;
     uint64_t submitted;
     int batch; // of the indirect dispatches as they stand
@@ -144,18 +145,17 @@ static uint64_t indirect_offset(int launch)
     return WW_PARAM_BYTES + sizeof(VkDispatchIndirectCommand) * (size_t)launch;
 }
 
-static void record_launch(struct ww_plan *plan, VkCommandBuffer buffer, int index, bool barriers)
+static void record_launch(struct ww_plan *plan, VkCommandBuffer buffer, int index, bool barrier)
 {
     const struct recording *r = &plan->recording;
     const struct launch *l = &r->launches[index];
-    if (l->barrier && barriers) {
-        const VkMemoryBarrier barrier = {
+    if (barrier) {
+        const VkMemoryBarrier info = {
             .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
             .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
             .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT};
         vkCmdPipelineBarrier(buffer, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-                             VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &barrier, 0, NULL, 0,
-                             NULL);
+                             VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &info, 0, NULL, 0, NULL);
     }
     struct ww_header header = {0};
     for (int o = 0; o < WW_MAX_OUTPUTS; o++) {
@@ -286,6 +286,38 @@ fail:
     return false;
 }
 
+// Where the piece that begins with launch `first` ends.
+static int end_of_piece(const struct ww_plan *plan, int first)
+{
+    const struct recording *r = &plan->recording;
+    double macs = 0;
+    int end = first;
+    while (end < r->num_launches && macs < plan->device->profile.piece_macs)
+        macs += r->launches[end++].macs;
+    return end;
+}
+
+// The barrier before a piece covers what earlier ones wrote: its scope is all that was submitted before.
+static bool record_pieces(struct ww_plan *plan, struct ww_error *err)
+{
+    const struct recording *r = &plan->recording;
+    for (int first = 0; first < r->num_launches; first = end_of_piece(plan, first))
+        plan->num_pieces++;
+    plan->pieces = calloc((size_t)plan->num_pieces + 1, sizeof *plan->pieces);
+    if (!plan->pieces)
+        abort();
+    for (int p = 0, i = 0; p < plan->num_pieces; p++) {
+        const int first = i, end = end_of_piece(plan, first);
+        if (!begin(plan, &plan->pieces[p], err))
+            return false;
+        for (; i < end; i++)
+            record_launch(plan, plan->pieces[p], i, r->launches[i].barrier || (i == first && i > 0));
+        if (!finish(plan, plan->pieces[p], err))
+            return false;
+    }
+    return true;
+}
+
 static bool record(struct ww_plan *plan, struct ww_error *err)
 {
     const VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
@@ -293,12 +325,7 @@ static bool record(struct ww_plan *plan, struct ww_error *err)
     const VkSemaphoreCreateInfo semaphore = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
                                              .pNext = &type};
     VK_TRY(plan->device, err, vkCreateSemaphore(plan->device->vk, &semaphore, NULL, &plan->done));
-    if (!create_sets(plan, err) || !create_pipelines(plan, err) ||
-        !begin(plan, &plan->commands, err))
-        return false;
-    for (int i = 0; i < plan->recording.num_launches; i++)
-        record_launch(plan, plan->commands, i, true);
-    return finish(plan, plan->commands, err);
+    return create_sets(plan, err) && create_pipelines(plan, err) && record_pieces(plan, err);
 fail:
     return false;
 }
@@ -333,8 +360,10 @@ void ww_plan_destroy(struct ww_plan **pointer)
         return;
     const VkDevice vk = plan->device->vk;
     const bool idle = vk && !plan->device->hangs;
-    if (plan->commands && idle)
-        vkFreeCommandBuffers(vk, plan->device->pool, 1, &plan->commands);
+    for (int p = 0; p < plan->num_pieces && idle; p++)
+        if (plan->pieces[p])
+            vkFreeCommandBuffers(vk, plan->device->pool, 1, &plan->pieces[p]);
+    free(plan->pieces);
     if (idle) {
         vkDestroyDescriptorPool(vk, plan->descriptors, NULL);
         vkDestroySemaphore(vk, plan->done, NULL);
@@ -391,15 +420,30 @@ static void set_batch(struct ww_plan *plan, int n)
     }
 }
 
+static void pause_before(struct ww_plan *plan)
+{
+    if (plan->device->pause)
+        plan->device->pause(plan->device->pause_opaque);
+}
+
 bool ww_plan_run(struct ww_plan *plan, int n, struct ww_error *err)
 {
     if (plan->device->profile.reference) {
-        for (int i = 0; i < plan->recording.num_launches; i++)
-            run_reference(plan, &plan->recording.launches[i], n);
+        for (int i = 0, end; i < plan->recording.num_launches; i = end) {
+            pause_before(plan);
+            end = end_of_piece(plan, i);
+            for (int k = i; k < end; k++)
+                run_reference(plan, &plan->recording.launches[k], n);
+        }
         return true;
     }
     set_batch(plan, n);
-    return submit(plan, plan->commands, WAIT_NS, err);
+    bool ok = true;
+    for (int p = 0; ok && p < plan->num_pieces; p++) {
+        pause_before(plan);
+        ok = submit(plan, plan->pieces[p], WAIT_NS, err);
+    }
+    return ok;
 }
 
 uint64_t ww_plan_bytes(const struct ww_plan *plan)

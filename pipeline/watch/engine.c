@@ -27,6 +27,11 @@ void ww_engine_say(struct ww_engine *engine, const char *text)
     pthread_mutex_unlock(&engine->lock);
 }
 
+static void pause_opaque(void *opaque)
+{
+    ww_watch_pause(opaque);
+}
+
 static void say_opaque(void *opaque, const char *text)
 {
     ww_engine_say(opaque, text);
@@ -40,6 +45,8 @@ static bool open_device(struct ww_engine *engine, struct ww_error *err)
         return false;
     engine->device->activity = say_opaque;
     engine->device->activity_opaque = engine;
+    engine->device->pause = pause_opaque;
+    engine->device->pause_opaque = engine;
     pthread_mutex_lock(&engine->lock);
     engine->info = engine->device->info;
     pthread_mutex_unlock(&engine->lock);

@@ -47,6 +47,7 @@ struct ww_engine {
     struct ww_device_info info;
     struct loaded *models;
     int64_t retry_ns; // not reopened before
+    struct ww_turn *turn; // whose frame the device works on; NULL: nobody's
     struct ww_engine_stats stats; // under the lock
 };
 
@@ -66,6 +67,7 @@ void ww_engine_say(struct ww_engine *engine, const char *text);
 // watch.c, for the engine's thread. Called with the lock held, which they let go while they work.
 struct ww_watch *ww_watch_waiting_longest(struct ww_engine *engine);
 void ww_watch_serve(struct ww_watch *watch);
+void ww_watch_pause(struct ww_engine *engine); // without the lock: short looks overtake a long one
 void ww_watch_lose_device(struct ww_watch *watch); // closes its session
 void ww_watch_lose_all(struct ww_engine *engine);
 

@@ -34,6 +34,7 @@ struct ww_watch {
     void *session;
     struct ww_look_params session_params;
     uint32_t session_revision;
+    int64_t took_ns; // the last look, without what overtook it
     struct ww_findings findings;
     struct ww_result result;
     struct ww_error error;
@@ -188,18 +189,23 @@ static bool same_params(const struct ww_look_params *a, const struct ww_look_par
            a->range == b->range && a->width == b->width && a->height == b->height;
 }
 
+static struct ww_look_params look_params(const struct ww_watch *watch, const struct ww_frame *frame)
+{
+    return (struct ww_look_params){.task = watch->task,
+                                   .format = frame->format,
+                                   .matrix = frame->matrix,
+                                   .range = frame->range,
+                                   .width = frame->width,
+                                   .height = frame->height,
+                                   .input_size = watch->input_size,
+                                   .input_width = watch->input_width,
+                                   .input_height = watch->input_height};
+}
+
 // A session for frames of this shape and the words in use; the one there is, if it fits.
 static bool need_session(struct ww_watch *watch, const struct ww_frame *frame, struct ww_error *err)
 {
-    const struct ww_look_params params = {.task = watch->task,
-                                          .format = frame->format,
-                                          .matrix = frame->matrix,
-                                          .range = frame->range,
-                                          .width = frame->width,
-                                          .height = frame->height,
-                                          .input_size = watch->input_size,
-                                          .input_width = watch->input_width,
-                                          .input_height = watch->input_height};
+    const struct ww_look_params params = look_params(watch, frame);
     if (!ww_engine_reload(watch->engine, watch->loaded, err))
         return false;
     if (watch->session && same_params(&watch->session_params, &params) &&
@@ -220,6 +226,13 @@ static bool need_session(struct ww_watch *watch, const struct ww_frame *frame, s
     return true;
 }
 
+// A look, while the device works on it.
+struct ww_turn {
+    struct ww_watch *watch;
+    int64_t begin_ns, overtaken_ns; // of the latter, what others took
+    bool began, paused;
+};
+
 static bool look(struct ww_watch *watch, const struct ww_frame *frame, float threshold,
                  int64_t since_ns, struct ww_error *err)
 {
@@ -228,9 +241,16 @@ static bool look(struct ww_watch *watch, const struct ww_frame *frame, float thr
         return false;
     if (threshold <= 0)
         threshold = watch->own_threshold;
-    if (!watch->loaded->family->look(watch->session, frame, threshold, &watch->findings, err)) {
+    struct ww_engine *engine = watch->engine;
+    struct ww_turn turn = {.watch = watch, .begin_ns = begin}, *outer = engine->turn;
+    engine->turn = &turn;
+    const bool ok =
+        watch->loaded->family->look(watch->session, frame, threshold, &watch->findings, err);
+    engine->turn = outer;
+    watch->took_ns = ww_now_ns() - begin - turn.overtaken_ns;
+    if (!ok) {
         if (err->code == WW_E_DEVICE)
-            watch->engine->device->lost = true; // whatever it was, nothing on it can be trusted
+            engine->device->lost = true; // whatever it was, nothing on it can be trusted
         return false;
     }
     watch->result = (struct ww_result){.index = frame->index,
@@ -321,6 +341,44 @@ void ww_watch_serve(struct ww_watch *watch)
         watch->shown = NULL;
         watch->shown_done = true;
     }
+}
+
+// Whether its look is so much shorter than the one at hand that it need not wait for that, and replays
+// what is recorded.
+static bool may_overtake(const struct ww_watch *watch, const struct ww_watch *by)
+{
+    if (!(watch->waiting || watch->shown) || watch->looking || watch->words_next || !watch->took_ns ||
+        watch->took_ns > by->took_ns / 4 || !watch->loaded->model)
+        return false;
+    const struct ww_look_params params = look_params(watch, watch->waiting ? &watch->slot : watch->shown);
+    return watch->session && same_params(&watch->session_params, &params) &&
+           watch->session_revision == watch->words->revision;
+}
+
+// What overtakes a look takes no more time than that had so far: it is done at half speed at worst.
+void ww_watch_pause(struct ww_engine *engine)
+{
+    struct ww_turn *turn = engine->turn;
+    if (!turn || turn->paused)
+        return;
+    const int64_t now = ww_now_ns();
+    if (!turn->began || engine->device->lost || now - turn->begin_ns < 2 * turn->overtaken_ns) {
+        turn->began = true;
+        return;
+    }
+    turn->paused = true;
+    pthread_mutex_lock(&engine->lock);
+    bool any = false;
+    for (struct ww_watch *w = engine->watches; w && !engine->device->lost; w = w->next)
+        if (may_overtake(w, turn->watch)) {
+            ww_watch_serve(w);
+            any = true;
+        }
+    if (any)
+        pthread_cond_broadcast(&engine->done);
+    pthread_mutex_unlock(&engine->lock);
+    turn->paused = false;
+    turn->overtaken_ns += ww_now_ns() - now;
 }
 
 // Looking, from other threads ----------------------------------------------------------------------
