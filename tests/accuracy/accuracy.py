@@ -61,6 +61,12 @@ def try_scorer():
     for name, wanted in (("ap50", 0.866447), ("ap75", 0.249538), ("ap", 0.397061)):
         assert abs(result[name] - wanted) < 1e-6, f"{name} {result[name]}, wanted {wanted}"
     assert result["people"] == 2213
+    # A frame's number is held against the film as well: one off, and no bound below would be met.
+    messages = score.read_messages(DATA + "/reference.jsonl.gz")
+    for off in (-1, 1):
+        moved = {index + off: objects for index, objects in messages.items()}
+        result = score.score(score.read_truth(DATA + "/first-half.txt"), moved, range(FRAMES))
+        assert result["ap50"] < 0.82, f"{off} frames off: {result}"
 
 
 def first_half(scratch):
