@@ -34,8 +34,9 @@ uint32_t ww_sample(const struct ww_generate_params *p, float *logits, float *scr
     double sum = 0;
     for (int i = 0; i < num; i++) {
         logits[i] = expf((logits[i] - top) / p->temperature);
-        logits[i] = logits[i] >= p->min_p ? logits[i] : 0; // also a NaN
+        logits[i] = logits[i] >= 0 ? logits[i] : 0; // a NaN
     }
+    float least = p->min_p;
     if ((p->top_k > 0 && p->top_k < num) || (p->top_p > 0 && p->top_p < 1)) {
         memcpy(scratch, logits, sizeof *scratch * (size_t)num);
         qsort(scratch, (size_t)num, sizeof *scratch, falling);
@@ -51,13 +52,13 @@ uint32_t ww_sample(const struct ww_generate_params *p, float *logits, float *scr
                 mass += scratch[i++];
             keep = i;
         }
-        const float least = scratch[keep - 1];
-        for (int i = 0; i < num; i++)
-            logits[i] = logits[i] >= least ? logits[i] : 0;
+        least = fmaxf(least, scratch[keep - 1]);
     }
     sum = 0;
-    for (int i = 0; i < num; i++)
+    for (int i = 0; i < num; i++) {
+        logits[i] = logits[i] >= least ? logits[i] : 0;
         sum += logits[i];
+    }
     const double drawn = next_number(state) * sum;
     double mass = 0;
     for (int i = 0; i < num; i++) {

@@ -99,6 +99,16 @@ static void check_sample(void)
                         logits, scratch, 5, &state)]++;
     }
     CHECK(drawn[2] > 60 && drawn[2] < 200 && !drawn[1] && !drawn[3]);
+    memset(drawn, 0, sizeof drawn);
+    for (int i = 0; i < 1000; i++) {
+        float logits[5], scratch[5];
+        memcpy(logits, given, sizeof given);
+        // Half of the likeliest's share is .16, which three have; min-p first would leave top-p .7 of .78,
+        // which two have.
+        drawn[ww_sample(ww_generate_params(.temperature = 1, .top_p = 0.7f, .min_p = 0.5f), logits, scratch,
+                        5, &state)]++;
+    }
+    CHECK(drawn[2] > 150 && drawn[2] < 350 && !drawn[1] && !drawn[3]);
 }
 
 int main(void)
