@@ -6,11 +6,15 @@
 #include "engine.h"
 #include "models/llama.h"
 #include "sample.h"
+#include "text/inner.h"
+#include "text/stops.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define STRETCH 256
+#define STRETCH   256
+#define MOST_TEXT (3 * WW_MAX_TOKEN_BYTES + 16 + WW_STOP_BYTES) // that comes at once
 
 struct generation {
     const struct ww_generate_params *params;
@@ -27,7 +31,7 @@ struct ww_language {
     struct ww_llama_session *session;
     struct ww_device *device; // it was opened on; another one, if that was lost
     struct generation generations[WW_FEW_ROWS];
-    int sequences;
+    int sequences, context;
     float *logits, *scratch;
 }; // all of it the engine thread's, but for what a caller does between its jobs
 
@@ -80,6 +84,7 @@ struct ww_language *ww_language_open(struct ww_engine *engine, const struct ww_l
         ww_language_close(&l);
         return NULL;
     }
+    l->context = ww_llama_context(l->session);
     const size_t room = sizeof *l->logits * (size_t)ww_llama_shape(l->model)->vocabulary;
     l->logits = malloc(room);
     l->scratch = malloc(room);
@@ -196,44 +201,92 @@ static bool ends(const struct ww_generate_params *p, uint32_t token)
     return false;
 }
 
-static bool generate(struct ww_language *l, struct generation *g, struct ww_generated *out,
-                     struct ww_error *err)
+static bool stopped(const struct ww_generate_params *p)
+{
+    return p->until && *p->until;
+}
+
+// Hands a token out, and with WW_NO_TOKEN what text is left; false: the caller has enough.
+static bool hand_out(const struct ww_generate_params *p, struct ww_stops *stops, uint32_t token)
+{
+    char text[MOST_TEXT];
+    const size_t bytes = !p->tokenizer         ? 0
+                         : token == WW_NO_TOKEN ? ww_stops_end(stops, text, sizeof text)
+                                                : ww_stops_put(stops, token, text, sizeof text);
+    if (!p->each || (token == WW_NO_TOKEN && !bytes))
+        return true;
+    return p->each(p->opaque, token, text, bytes);
+}
+
+// Hands out the token that was drawn last, unless it ends the generation. Whether it goes on; if not,
+// `out->end` says why.
+static bool goes_on(const struct ww_language *l, struct generation *g, struct ww_stops *stops,
+                    struct ww_generated *out)
+{
+    const struct ww_generate_params *p = g->params;
+    bool on = false;
+    if (ends(p, g->token)) {
+        out->end = WW_END_TOKEN;
+        return false;
+    }
+    out->tokens++;
+    const bool wanted = hand_out(p, stops, g->token);
+    if (stops->met >= 0)
+        out->end = WW_END_TEXT;
+    else if (!wanted || stopped(p))
+        out->end = WW_END_CALLER;
+    else if (out->tokens == p->max_tokens)
+        out->end = WW_END_LIMIT;
+    else if (g->position == l->context)
+        out->end = WW_END_CONTEXT;
+    else
+        on = true;
+    return on;
+}
+
+static bool generate(struct ww_language *l, struct generation *g, struct ww_stops *stops,
+                     struct ww_generated *out, struct ww_error *err)
 {
     const struct ww_generate_params *p = g->params;
     struct call call = {.language = l, .generation = g, .err = err, .ok = true};
     int64_t begun = ww_now_ns();
-    while (call.ok && g->position < p->num_prompt)
+    while (call.ok && !stopped(p) && g->position < p->num_prompt)
         ww_engine_do(l->engine, prompt_job, &call);
     out->prompt_ns = (uint64_t)(ww_now_ns() - begun);
+    out->end = WW_END_CALLER;
     begun = ww_now_ns();
-    while (call.ok) {
-        out->ended = ends(p, g->token);
-        if (out->ended)
-            break;
-        out->tokens++;
-        if ((p->each && !p->each(p->opaque, g->token)) || out->tokens == p->max_tokens ||
-            g->position == ww_llama_context(l->session))
-            break;
+    while (call.ok && !stopped(p) && goes_on(l, g, stops, out)) {
         ww_engine_do(l->engine, wait_job, &call);
         ww_engine_do(l->engine, step_job, &call);
         call.ok = !g->error.code || ww_fail(err, g->error.code, "%s", g->error.text);
     }
     out->tokens_ns = (uint64_t)(ww_now_ns() - begun);
+    hand_out(p, stops, WW_NO_TOKEN);
+    out->stop = stops->met;
     return call.ok;
 }
 
 bool ww_language_generate(struct ww_language *l, const struct ww_generate_params *params,
                           struct ww_generated *out, struct ww_error *err)
 {
+    struct ww_stops stops;
     *out = (struct ww_generated){0};
-    if (params->num_prompt < 1 || params->num_prompt > ww_llama_context(l->session))
+    if (params->num_prompt < 1 || params->num_prompt > l->context)
         return ww_fail(err, WW_E_TEXT, "a prompt of %d tokens: 1 to %d are possible", params->num_prompt,
-                       ww_llama_context(l->session));
+                       l->context);
+    assert(params->tokenizer || !params->num_stops);
+    if (!ww_stops_init(&stops, params->tokenizer, params->goes_on, params->stops, params->num_stops, err))
+        return false;
     struct call call = {.language = l, .generate = params};
     ww_engine_do(l->engine, take_job, &call);
     if (!call.generation)
         return ww_fail(err, WW_E_UNSUPPORTED, "all %d sequences of this model are in use", l->sequences);
-    const bool ok = generate(l, call.generation, out, err);
+    const bool ok = generate(l, call.generation, &stops, out, err);
     ww_engine_do(l->engine, release_job, &call);
     return ok;
+}
+
+int ww_language_context(const struct ww_language *l)
+{
+    return l->context;
 }

@@ -5,9 +5,11 @@
 
 #pragma once
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <watchword/engine.h>
+#include <watchword/tokenizer.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,29 +33,49 @@ WW_API void ww_language_close(struct ww_language **language); // no generation m
 struct ww_generate_params {
     const uint32_t *prompt;
     int num_prompt;
-    int max_tokens;      // 0: as many as fit
+    int max_tokens;       // 0: as many as fit
     const uint32_t *ends; // tokens that end it; they are not handed out
     int num_ends;
-    float temperature;   // 0: always the likeliest
-    int top_k;           // 0: all
-    float top_p, min_p;  // 0: all
-    uint64_t seed;       // the same seed draws the same tokens from the same logits
-    // Called for every token on the caller's thread; false stops.
-    bool (*each)(void *opaque, uint32_t token);
+    // Texts that end it, wherever in tokens they begin and end: UTF-8 of 1 to 256 bytes, 64 of them at
+    // most, and then `tokenizer` is wanted. Neither they nor what follows is handed out.
+    const char *const *stops;
+    int num_stops;
+    const struct ww_tokenizer *tokenizer; // NULL: tokens are handed out without text
+    bool goes_on;                         // as in ww_decoder: text stands before
+    float temperature;                    // 0: always the likeliest
+    int top_k;                            // 0: all
+    float top_p, min_p;                   // 0: all
+    uint64_t seed; // the same seed draws the same tokens from the same logits
+    // Called on the caller's thread for every token, with the text that is certain now that it is there:
+    // whole characters, nothing that may yet turn out to begin one of `stops`; no NUL behind it. What
+    // was held back for nothing comes last, with WW_NO_TOKEN. False stops.
+    bool (*each)(void *opaque, uint32_t token, const char *text, size_t bytes);
     void *opaque;
+    const volatile sig_atomic_t *until; // stops soon after it is no longer 0, as `each` can; may be NULL
 };
 #define ww_generate_params(...) (&(struct ww_generate_params){__VA_ARGS__})
 
+enum ww_generate_end {
+    WW_END_TOKEN,   // one of `ends`
+    WW_END_TEXT,    // one of `stops`
+    WW_END_LIMIT,   // max_tokens were handed out
+    WW_END_CONTEXT, // no more fit
+    WW_END_CALLER,  // `each` or `until`
+};
+
 struct ww_generated {
-    int tokens;          // handed out
-    bool ended;          // by one of `ends`
+    int tokens; // handed out
+    enum ww_generate_end end;
+    int stop;   // WW_END_TEXT: which of `stops`, else -1
     uint64_t prompt_ns, tokens_ns;
 };
 
 // Blocks until the end. WW_E_UNSUPPORTED: all sequences are taken; WW_E_TEXT: the prompt is empty, does
-// not fit, or has a number that is no token; WW_E_DEVICE.
+// not fit, or has a number that is no token, or one of `stops` is none; WW_E_DEVICE.
 WW_API bool ww_language_generate(struct ww_language *language, const struct ww_generate_params *params,
                                  struct ww_generated *out, struct ww_error *err);
+// Tokens that a generation has room for, its prompt among them.
+WW_API int ww_language_context(const struct ww_language *language);
 
 #ifdef __cplusplus
 }
