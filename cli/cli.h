@@ -20,6 +20,7 @@ struct command {
 
 int cmd_bench(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_complete(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_models(int argc, char **argv);
@@ -33,6 +34,7 @@ int cmd_watch(int argc, char **argv);
 enum option_kind {
     OPTION_FLAG,  // bool
     OPTION_TEXT,  // const char *
+    OPTION_MAYBE, // const char *; without "=VALUE" it is ""
     OPTION_REAL,  // double, from `min` to `max`
     OPTION_WHOLE, // int, from `min` to `max`
     OPTION_SIZE,  // int[2], as in 512x384
@@ -85,6 +87,9 @@ int give_up(const struct ww_error *err);
 // Writes one line to stdout and makes sure that it left. False: nobody reads any more (quiet), or
 // it could not be written (told).
 bool print_line(const char *text, size_t size);
+// Writes a part of a text, as it is, at once; on a terminal, which obeys what it reads, control
+// characters other than tabs and line ends become '?'. False as above.
+bool print_text(const char *text, size_t size);
 // The same for what printf() left in the buffer; for the end of a command.
 int finish_output(int status);
 

@@ -8,6 +8,7 @@ static const struct command commands[] = {
     {"demo", "the sample film as an RTSP camera, through the whole system", cmd_demo},
     {"watch", "show what a running watchwordd publishes", cmd_watch},
     {"run", "look at a picture, film or stream, without a daemon", cmd_run},
+    {"complete", "a language model goes on with a text, or answers", cmd_complete},
     {"models", "list the installed models, or verify one", cmd_models},
     {"convert", "write weights in another format or type", cmd_convert},
     {"bench", "measure kernels and models on this device", cmd_bench},

@@ -87,8 +87,8 @@ static void print_help(const char *command, const struct manual *m, const struct
     printf("\n%s\n\nOptions:\n", m->about);
     for (const struct option *o = options; o->name; o++) {
         char left[64];
-        snprintf(left, sizeof(left), "--%s%s%s", o->name, o->value ? " " : "",
-                 o->value ? o->value : "");
+        snprintf(left, sizeof(left), o->kind == OPTION_MAYBE ? "--%s[=%s]" : o->value ? "--%s %s" : "--%s",
+                 o->name, o->value);
         // The help's own line breaks go under its first line.
         const char *help = o->help;
         for (bool first = true; *help; first = false) {
@@ -138,6 +138,7 @@ static bool store(const char *command, const struct option *o, const char *text)
         *(bool *)o->out = true;
         return true;
     case OPTION_TEXT:
+    case OPTION_MAYBE:
         *(const char **)o->out = text;
         return true;
     case OPTION_LIST: {
@@ -209,6 +210,8 @@ static bool take_option(const char *command, const struct option *options, int a
         complain("%s: --%s takes no value", command, o->name);
         return false;
     }
+    if (o->kind == OPTION_MAYBE && !value)
+        value = "";
     if (o->kind != OPTION_FLAG && !value) {
         if (*i + 1 >= argc) {
             complain("%s: --%s wants a value (%s)", command, o->name, o->value);

@@ -71,6 +71,26 @@ bool print_line(const char *text, size_t size)
            output_failed();
 }
 
+// A control character, also one of two bytes in UTF-8 (C1), of which this is the second then.
+static bool is_control(const char *text, size_t at)
+{
+    const unsigned char c = (unsigned char)text[at];
+    return c < 0x20 ? c != '\n' && c != '\t'
+                    : c == 0x7f || (c >= 0x80 && c < 0xa0 && at && (unsigned char)text[at - 1] == 0xc2);
+}
+
+bool print_text(const char *text, size_t size)
+{
+    const bool terminal = isatty(STDOUT_FILENO);
+    bool ok = true;
+    for (size_t i = 0; i < size && ok; i++) {
+        const bool first = (unsigned char)text[i] == 0xc2 && i + 1 < size && is_control(text, i + 1);
+        if (!terminal || !first)
+            ok = putchar(terminal && is_control(text, i) ? '?' : text[i]) != EOF;
+    }
+    return (ok && fflush(stdout) == 0) || output_failed();
+}
+
 int finish_output(int status)
 {
     progress_clear();

@@ -12,6 +12,10 @@ _watchword() {
         case $command:$before in
         *:--task) words="detect pose" ;;
         *:--model | bench:bench | trace:trace | models:verify | models:list) words=$(watchword models | cut -d' ' -f1) ;;
+        complete:complete | tokenize:tokenize)
+            compopt -o default
+            words=$(watchword models | sed -n 's/^\([^ ]*\)  *llama .*/\1/p')
+            ;;
         models:models) words="list verify" ;;
         watch:*) words="detection pose status" ;;
         help:help) words=$(watchword --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p') ;;
