@@ -55,9 +55,15 @@ static bool real(const struct ww_json *from, const char *key, double least, doub
     return true;
 }
 
+// Whether positions are not scaled at all, whatever stands beside that.
+static bool is_plain(const char *name)
+{
+    return name && (!strcmp(name, "default") || !strcmp(name, "none"));
+}
+
 static bool rope_kind(const char *name, struct ww_rope *r, struct ww_error *err)
 {
-    if (!name || !strcmp(name, "default") || !strcmp(name, "none") || !strcmp(name, "linear"))
+    if (!name || is_plain(name) || !strcmp(name, "linear"))
         r->kind = WW_ROPE_LINEAR;
     else if (!strcmp(name, "llama3"))
         r->kind = WW_ROPE_LLAMA3;
@@ -69,6 +75,24 @@ static bool rope_kind(const char *name, struct ww_rope *r, struct ww_error *err)
     return true;
 }
 
+// YaRN's gain as the transformers library has it: what is given, or that of `mscale` over that of
+// `mscale_all_dim` if both are there, or that of the factor alone. `truncate` false: no whole pairs.
+static bool yarn_of_config(const struct ww_json *from, struct ww_rope *r, struct ww_error *err)
+{
+    double mscale = 0, all = 0;
+    bool truncate = true;
+    const struct ww_json *field = ww_json_get(from, "truncate");
+    if (field && ww_json_kind(field) != WW_JSON_NULL && !ww_json_bool(field, &truncate))
+        return ww_fail(err, WW_E_FILE, "config.json: 'truncate' must be true or false");
+    r->smooth = !truncate;
+    if (!real(from, "attention_factor", 0, 1e3, &r->gain, err) ||
+        !real(from, "mscale", 0, 1e3, &mscale, err) || !real(from, "mscale_all_dim", 0, 1e3, &all, err))
+        return false;
+    if (r->gain <= 0 && mscale > 0 && all > 0)
+        r->gain = ww_rope_mscale(r->factor, mscale) / ww_rope_mscale(r->factor, all);
+    return true;
+}
+
 // `rope_scaling`, or `rope_parameters`, which newer files have, with theta among them.
 static bool rope_of_config(const struct ww_json *c, struct ww_llama_shape *s, struct ww_error *err)
 {
@@ -76,11 +100,14 @@ static bool rope_of_config(const struct ww_json *c, struct ww_llama_shape *s, st
     const struct ww_json *newer = ww_json_get(c, "rope_parameters");
     const struct ww_json *older = ww_json_get(c, "rope_scaling");
     const struct ww_json *from = older && ww_json_kind(older) != WW_JSON_NULL ? older : newer;
-    const struct ww_json *type = ww_json_get(from, "rope_type");
+    const struct ww_json *given = ww_json_get(from, "rope_type");
+    const char *type = ww_json_string(given ? given : ww_json_get(from, "type"));
     if (!real(newer, "rope_theta", 1, 1e12, &r->theta, err) ||
         !real(c, "rope_theta", 1, 1e12, &r->theta, err) ||
-        !rope_kind(ww_json_string(type ? type : ww_json_get(from, "type")), r, err))
+        !rope_kind(type, r, err))
         return ww_within(err, "config.json");
+    if (is_plain(type))
+        return true;
     r->original = s->context;
     r->low = 1;
     r->high = 4;
@@ -92,7 +119,7 @@ static bool rope_of_config(const struct ww_json *c, struct ww_llama_shape *s, st
            real(from, "high_freq_factor", 2e-6, 2e6, &r->high, err) &&
            real(from, "beta_fast", 1e-6, 1e6, &r->fast, err) &&
            real(from, "beta_slow", 1e-6, 1e6, &r->slow, err) &&
-           real(from, "attention_factor", 0, 1e3, &r->gain, err);
+           (r->kind != WW_ROPE_YARN || yarn_of_config(from, r, err));
 }
 
 static bool shape_of_config(const char *dir, struct ww_llama_shape *s, struct ww_error *err)
@@ -122,6 +149,33 @@ static bool shape_of_config(const char *dir, struct ww_llama_shape *s, struct ww
     return ok || ww_within(err, "%s", dir);
 }
 
+// What llama.cpp multiplies cosines and sines by: `attn_factor` beside YaRN's own, and in no other way
+// that files of this architecture have.
+static bool gain_of_meta(struct ww_weights *w, struct ww_rope *r, struct ww_error *err)
+{
+    static const struct {
+        const char *key;
+        double usual;
+    } refused[] = {{"llama.rope.scaling.yarn_ext_factor", 1},
+                   {"llama.rope.scaling.yarn_attn_factor", 1},
+                   {"llama.rope.scaling.yarn_log_multiplier", 0}};
+    double factor = 1;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        double value = refused[i].usual;
+        if (!ww_weights_real(w, refused[i].key, false, -1e6, 1e6, &value, err))
+            return false;
+        if (value != refused[i].usual)
+            return ww_fail(err, WW_E_UNSUPPORTED, "%s: '%s' is %g: only %g is known here",
+                           ww_weights_path(w), refused[i].key, value, refused[i].usual);
+    }
+    if (!ww_weights_real(w, "llama.rope.scaling.attn_factor", false, 1e-3, 1e3, &factor, err) ||
+        !ww_weights_real(w, "llama.rope.scaling.yarn_beta_fast", false, 1e-6, 1e6, &r->fast, err) ||
+        !ww_weights_real(w, "llama.rope.scaling.yarn_beta_slow", false, 1e-6, 1e6, &r->slow, err))
+        return false;
+    r->gain = factor * ww_rope_gain(r);
+    return true;
+}
+
 static bool rope_of_meta(struct ww_weights *w, int head, struct ww_llama_shape *s, struct ww_error *err)
 {
     struct ww_rope *r = &s->rope;
@@ -141,6 +195,10 @@ static bool rope_of_meta(struct ww_weights *w, int head, struct ww_llama_shape *
         !ww_weights_real(w, "llama.rope.scaling.factor", false, 1e-3, 1e6, &r->factor, err) ||
         !ww_weights_real(w, "llama.rope.scaling.original_context_length", false, 1, 1 << 24,
                          &r->original, err))
+        return false;
+    if (type.bytes && is_plain(name))
+        r->factor = 1;
+    if (!gain_of_meta(w, r, err))
         return false;
     // llama3: the file has it worked out, a divisor a pair.
     const struct ww_weight *divisors = ww_weights_find(w, "rope_freqs.weight");

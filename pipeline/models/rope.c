@@ -24,8 +24,9 @@ static double pair_of(const struct ww_rope *r, int width, double turns)
 
 static double yarn(const struct ww_rope *r, int width, int j, double angle)
 {
-    const double first = fmax(floor(pair_of(r, width, r->fast)), 0);
-    double last = fmin(ceil(pair_of(r, width, r->slow)), width - 1);
+    const double fast = pair_of(r, width, r->fast), slow = pair_of(r, width, r->slow);
+    const double first = fmax(r->smooth ? fast : floor(fast), 0);
+    double last = fmin(r->smooth ? slow : ceil(slow), width - 1);
     if (last == first)
         last += 0.001;
     const double stretched = fmin(fmax((j - first) / (last - first), 0), 1);
@@ -40,9 +41,12 @@ double ww_rope_angle(const struct ww_rope *r, int width, int j)
                                      : angle / r->factor;
 }
 
+double ww_rope_mscale(double factor, double mscale)
+{
+    return factor > 1 ? 0.1 * mscale * log(factor) + 1 : 1;
+}
+
 double ww_rope_gain(const struct ww_rope *r)
 {
-    if (r->kind != WW_ROPE_YARN)
-        return 1;
-    return r->gain > 0 ? r->gain : r->factor > 1 ? 0.1 * log(r->factor) + 1 : 1;
+    return r->gain > 0 ? r->gain : r->kind == WW_ROPE_YARN ? ww_rope_mscale(r->factor, 1) : 1;
 }

@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <stdbool.h>
+
 enum ww_rope_kind { WW_ROPE_LINEAR, WW_ROPE_LLAMA3, WW_ROPE_YARN };
 #define WW_ROPE_PAIRS 64 // most of a head
 
@@ -12,11 +14,14 @@ struct ww_rope {
     double original;        // positions it was first trained on; linear: not looked at
     double low, high;       // llama3: turns within `original` between which the two are mixed
     double fast, slow;      // yarn: the same
-    double gain;            // yarn: of cosines and sines; 0: 0.1 ln(factor) + 1
+    bool smooth;            // yarn: pairs in between begin and end where they do, not at a whole pair
+    double gain;            // of cosines and sines; 0: yarn ww_rope_mscale(factor, 1), all others 1
     double divisor[WW_ROPE_PAIRS]; // each pair's own, of a GGUF file; 0: 1
 };
 
 // The angle that pair `j` of a head `width` channels wide turns by from one position to the next.
 double ww_rope_angle(const struct ww_rope *rope, int width, int j);
+// By how much YaRN widens what is compared: 0.1 mscale ln(factor) + 1, and 1 where nothing is stretched.
+double ww_rope_mscale(double factor, double mscale);
 // What cosines and sines are multiplied by.
 double ww_rope_gain(const struct ww_rope *rope);

@@ -49,6 +49,16 @@ static void check_formulas(void)
                  (struct expected[]){{8, 3.162277660e-2}, {16, 5.833333333e-4}, {20, 4.445698525e-5},
                                      {31, 3.849816315e-7}, {0}},
                  1.5);
+    // Where the ramp begins and ends at no whole pair: 20.94.. to 45.03.. of 64 in place of 20 to 46.
+    check_angles("yarn, smooth",
+                 (struct ww_rope){.kind = WW_ROPE_YARN, .theta = 1e4, .factor = 16, .original = 4096,
+                                  .fast = 32, .slow = 1, .smooth = true},
+                 128,
+                 (struct expected[]){{20, 5.623413252e-02}, {21, 4.859150586e-02}, {32, 5.696214401e-03}, {45, 9.785687467e-05}, {46, 8.334508951e-05}, {0}},
+                 1.277258872);
+    CHECK_NEAR(ww_rope_mscale(16, 1), 1.277258872, 1e-9);
+    CHECK_NEAR(ww_rope_mscale(40, 0.707), 1.260803777, 1e-9);
+    CHECK(ww_rope_mscale(1, 2) == 1 && ww_rope_mscale(0.5, 2) == 1);
 }
 
 enum { ROWS = 40 };
@@ -127,6 +137,96 @@ static void check_keys(struct ww_device *device, const char *dir, const float *p
     free(keys);
 }
 
+// What cosines and sines are multiplied by, of a model with this configuration.
+static void check_gain(struct ww_device *device, const char *dir, const char *extra, double gain)
+{
+    struct ww_error err = {0};
+    make_model(dir, extra);
+    struct ww_llama *model = ww_llama_load(device, dir, &err);
+    if (CHECK(model))
+        CHECK_NEAR(ww_rope_gain(&ww_llama_shape(model)->rope), gain, 1e-9);
+    else
+        printf("%s: %s\n", extra, err.text);
+    ww_llama_unload(device, &model);
+}
+
+static void put_number(FILE *file, uint64_t number, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        fputc((int)(number >> 8 * i & 0xff), file);
+}
+
+static void put_text(FILE *file, const char *text)
+{
+    put_number(file, strlen(text), 8);
+    fwrite(text, 1, strlen(text), file);
+}
+
+static void put_real(FILE *file, const char *key, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    put_text(file, key);
+    put_number(file, 6, 4); // F32
+    put_number(file, bits, 4);
+}
+
+// A copy of the small model's GGUF file with more keys in front; one more makes them whole units of
+// alignment, so that all behind them stays where it was.
+static void write_gguf(const char *path, const char *type, float factor, const char *key, float value)
+{
+    static char data[1 << 20];
+    char from[4096];
+    snprintf(from, sizeof from, "%s/tests/models/llama/mha/gguf/Q8_0.gguf", getenv("WATCHWORD_SOURCE"));
+    FILE *in = fopen(from, "rb"), *out = fopen(path, "wb");
+    if (!CHECK(in && out))
+        return;
+    const size_t bytes = fread(data, 1, sizeof data, in);
+    uint64_t num_keys;
+    CHECK(bytes > 24 && bytes < sizeof data);
+    memcpy(&num_keys, data + 16, sizeof num_keys);
+    fwrite(data, 1, 16, out);
+    put_number(out, num_keys + 4, 8);
+    put_text(out, "llama.rope.scaling.type");
+    put_number(out, 8, 4); // a string
+    put_text(out, type);
+    put_real(out, "llama.rope.scaling.factor", factor);
+    put_real(out, key, value);
+    put_text(out, "test.filler");
+    put_number(out, 8, 4);
+    const int filler = 31 - (int)((ftell(out) + 8 - 24 + 31) % 32);
+    put_number(out, (uint64_t)filler, 8);
+    for (int i = 0; i < filler; i++)
+        fputc('.', out);
+    CHECK((ftell(out) - 24) % 32 == 0);
+    fwrite(data + 24, 1, bytes - 24, out);
+    fclose(in);
+    CHECK(fclose(out) == 0);
+}
+
+// What is read from such a file: the gain, and the angle of the slowest pair as a share of the plain one.
+static void check_gguf(struct ww_device *device, const char *dir, const char *type, float factor,
+                       const char *key, float value, double gain, double first_slow, const char *refused)
+{
+    char path[4096];
+    struct ww_error err = {0};
+    snprintf(path, sizeof path, "%s/model.gguf", dir);
+    write_gguf(path, type, factor, key, value);
+    struct ww_llama *model = ww_llama_load(device, path, &err);
+    if (refused) {
+        CHECK(!model);
+        CHECK_HAS(err.text, refused);
+    } else if (CHECK(model)) {
+        const struct ww_rope *r = &ww_llama_shape(model)->rope;
+        CHECK_NEAR(ww_rope_gain(r), gain, 1e-6);
+        CHECK_NEAR(ww_rope_angle(r, 16, 7) / pow(1e4, -14.0 / 16), first_slow, 1e-6);
+    } else {
+        printf("%s: %s\n", key, err.text);
+    }
+    ww_llama_unload(device, &model);
+    unlink(path);
+}
+
 static void check_refused(struct ww_device *device, const char *dir, const char *extra, const char *word)
 {
     struct ww_error err = {0};
@@ -153,7 +253,31 @@ static void check_models(struct ww_device *device, void *opaque)
     check_keys(device, dir, plain, &shape,
                ", \"rope_parameters\": {\"rope_type\": \"yarn\", \"rope_theta\": 10000, \"factor\": 4,"
                " \"original_max_position_embeddings\": 64}", WW_ROPE_YARN);
+    check_keys(device, dir, plain, &shape,
+               ", \"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4, \"truncate\": false, \"mscale\": 1,"
+               " \"mscale_all_dim\": 0.5, \"original_max_position_embeddings\": 64}", WW_ROPE_YARN);
     free(plain);
+#define YARN ", \"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4"
+    check_gain(device, dir, YARN "}", 1.138629436);
+    check_gain(device, dir, YARN ", \"attention_factor\": null, \"mscale\": 2}", 1.138629436); // one of two
+    check_gain(device, dir, YARN ", \"mscale\": 1.0, \"mscale_all_dim\": 1.0}", 1);
+    check_gain(device, dir, YARN ", \"mscale\": 1.0, \"mscale_all_dim\": 0.5}", 1.138629436 / 1.069314718);
+    check_gain(device, dir, YARN ", \"mscale\": 2, \"mscale_all_dim\": 1, \"attention_factor\": 0.5}", 0.5);
+    check_gain(device, dir, ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 4, \"mscale\": 2}", 1);
+    check_gain(device, dir, ", \"rope_scaling\": {\"type\": \"default\", \"attention_factor\": 2}", 1);
+    check_refused(device, dir, YARN ", \"mscale\": \"1\"}", "mscale");
+    check_refused(device, dir, YARN ", \"truncate\": 0}", "truncate");
+
+#define KEY "llama.rope.scaling."
+    check_gguf(device, dir, "yarn", 4, KEY "attn_factor", 1, 1.138629436, 0.25, NULL);
+    check_gguf(device, dir, "yarn", 4, KEY "attn_factor", 1.5f, 1.5 * 1.138629436, 0.25, NULL);
+    check_gguf(device, dir, "linear", 4, KEY "attn_factor", 1.5f, 1.5, 0.25, NULL);
+    check_gguf(device, dir, "none", 4, KEY "attn_factor", 1.5f, 1.5, 1, NULL);
+    check_gguf(device, dir, "yarn", 4, KEY "yarn_beta_slow", 1e-3f, 1.138629436, 0.475000000, NULL);
+    check_gguf(device, dir, "yarn", 4, KEY "yarn_beta_slow", 40, 0, 0, "beta_slow");
+    check_gguf(device, dir, "yarn", 4, KEY "attn_factor", 0, 0, 0, "attn_factor");
+    check_gguf(device, dir, "yarn", 4, KEY "yarn_ext_factor", 0.5f, 0, 0, "yarn_ext_factor' is 0.5: only 1");
+    check_gguf(device, dir, "yarn", 4, KEY "yarn_log_multiplier", 0.1f, 0, 0, "yarn_log_multiplier");
     check_refused(device, dir, ", \"rope_scaling\": {\"type\": \"longrope\"}", "longrope");
     check_refused(device, dir, ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": \"2\"}", "factor");
     check_refused(device, dir, ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}", "factor");
