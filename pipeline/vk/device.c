@@ -47,6 +47,15 @@ bool ww_vk_fail(struct ww_device *device, struct ww_error *err, VkResult result,
     return ww_fail(err, WW_E_DEVICE, "%.*s: %s", name, call, ww_vk_result(result));
 }
 
+bool ww_vk_waited(struct ww_device *device, struct ww_error *err, VkResult result, const char *call)
+{
+    if (result == VK_SUCCESS)
+        return true;
+    device->lost = true;
+    device->hangs = result != VK_ERROR_DEVICE_LOST;
+    return ww_fail(err, WW_E_DEVICE, "%s: %s", call, ww_vk_result(result));
+}
+
 // What we cannot do without, as the words of an error. "" if nothing is missing.
 static void find_missing(VkPhysicalDevice physical, char *out, size_t size)
 {

@@ -34,7 +34,7 @@ struct ww_device {
     VkPhysicalDeviceMemoryProperties memory;
     struct ww_pipelines *pipelines; // every pipeline made so far
     bool lost;                      // VK_ERROR_DEVICE_LOST was seen; only closing is left
-    bool hangs; // it did not finish in time and may still use what it was given: nothing is freed
+    bool hangs; // a wait failed, so it may still use what it was given: nothing is freed
     uint64_t bytes;                 // allocated now
     uint64_t pipelines_created;
     void (*activity)(void *opaque, const char *text); // tells people what takes time; may be NULL
@@ -54,6 +54,11 @@ const char *ww_vk_result(VkResult result);
 // Turns a failed call into an error: out of memory is WW_E_MEMORY, all else WW_E_DEVICE; marks the
 // device lost where it was. Returns false.
 bool ww_vk_fail(struct ww_device *device, struct ww_error *err, VkResult result, const char *call);
+
+// What a wait for submitted work came to. A device that is lost has let go of what it was given; after
+// any other failure, be it for want of memory, it may still be at work on it: it is lost and hangs, and
+// that is WW_E_DEVICE. False but for VK_SUCCESS.
+bool ww_vk_waited(struct ww_device *device, struct ww_error *err, VkResult result, const char *call);
 
 // Calls, and on failure fills `err` and jumps to `fail`.
 #define VK_TRY(device, err, call)                                                                  \

@@ -158,11 +158,12 @@ static bool copy(struct ww_device *device, struct ww_storage *to, uint64_t to_of
                                  .commandBufferCount = 1,
                                  .pCommandBuffers = &buffer};
     VK_TRY(device, err, vkQueueSubmit(device->queue, 1, &submit, VK_NULL_HANDLE));
-    VK_TRY(device, err, vkQueueWaitIdle(device->queue));
+    if (!ww_vk_waited(device, err, vkQueueWaitIdle(device->queue), "vkQueueWaitIdle"))
+        goto fail;
     vkFreeCommandBuffers(device->vk, device->pool, 1, &buffer);
     return true;
 fail:
-    if (buffer)
+    if (buffer && !device->hangs)
         vkFreeCommandBuffers(device->vk, device->pool, 1, &buffer);
     return false;
 }

@@ -237,8 +237,7 @@ static bool submit(struct ww_plan *plan, VkCommandBuffer buffer, uint64_t patien
         return ww_fail(err, WW_E_DEVICE, "the device did not finish within %d s",
                        (int)(patience_ns / 1000000000));
     }
-    VK_TRY(plan->device, err, result);
-    return true;
+    return ww_vk_waited(plan->device, err, result, "vkWaitSemaphores");
 fail:
     return false;
 }

@@ -242,8 +242,10 @@ int main(void)
     // What a hanging device holds cannot be freed, so this comes last.
     engine = ww_engine_open(NULL, &err);
     watch = engine ? create(engine, &err) : NULL;
-    if (CHECK(watch != NULL))
+    if (CHECK(watch != NULL)) {
         check_loss(engine, watch, FAULT_HANG, 1, "the device did not finish within");
+        check_loss(engine, watch, FAULT_STARVE, 1, "vkWaitSemaphores: VK_ERROR_OUT_OF_HOST_MEMORY");
+    }
     ww_watch_destroy(&watch);
     ww_engine_close(&engine);
     return check_done();

@@ -218,7 +218,9 @@ static VKAPI_ATTR VkResult VKAPI_CALL layer_QueueWaitIdle(VkQueue queue)
     struct device *d = find(queue);
     const VkResult result = d->QueueWaitIdle(queue);
     d->lost = d->lost || strikes(FAULT_WAIT);
-    return d->lost ? VK_ERROR_DEVICE_LOST : result;
+    if (d->lost)
+        return VK_ERROR_DEVICE_LOST;
+    return strikes(FAULT_STARVE) ? VK_ERROR_OUT_OF_HOST_MEMORY : result;
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL layer_WaitSemaphores(VkDevice device,
@@ -232,6 +234,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL layer_WaitSemaphores(VkDevice device,
     d->lost = strikes(FAULT_WAIT);
     if (d->lost)
         return VK_ERROR_DEVICE_LOST;
+    if (strikes(FAULT_STARVE))
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
     return strikes(FAULT_HANG) ? VK_TIMEOUT : result;
 }
 
@@ -314,7 +318,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL layer_CreateDevice(VkPhysicalDevice physic
 // $WATCHWORD_FAULT, read once: what struck does not strike again in a device opened later.
 static void read_environment(void)
 {
-    static const char *const names[NUM_FAULTS] = {"memory", "compile", "submit", "wait", "hang"};
+    static const char *const names[NUM_FAULTS] = {"memory", "compile", "submit", "wait", "hang",
+                                             "starve"};
     const char *text = getenv("WATCHWORD_FAULT");
     char name[16];
     int at;

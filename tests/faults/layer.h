@@ -16,6 +16,7 @@ enum fault {
     FAULT_SUBMIT,  // VK_ERROR_DEVICE_LOST, and every submit and wait on that device from then on
     FAULT_WAIT,    // the same, once the device has finished
     FAULT_HANG,    // a wait: VK_TIMEOUT, once
+    FAULT_STARVE,  // a wait: VK_ERROR_OUT_OF_HOST_MEMORY, once
     NUM_FAULTS
 };
 
