@@ -59,6 +59,7 @@ static void drop_device(struct ww_engine *engine)
 {
     ww_log(WW_LOG_ERROR, "device '%s' was lost; it will be reopened", engine->info.name);
     ww_watch_lose_all(engine);
+    ww_language_lose_all(engine);
     for (struct loaded *l = engine->models; l; l = l->next) {
         if (l->model)
             l->family->unload(engine->device, l->model);

@@ -46,6 +46,7 @@ struct ww_engine {
     struct ww_device *device; // NULL while it is lost
     struct ww_device_info info;
     struct loaded *models;
+    struct ww_language *languages;
     int64_t retry_ns; // not reopened before
     struct ww_turn *turn; // whose frame the device works on; NULL: nobody's
     struct ww_engine_stats stats; // under the lock
@@ -70,5 +71,8 @@ void ww_watch_serve(struct ww_watch *watch);
 void ww_watch_pause(struct ww_engine *engine); // without the lock: short looks overtake a long one
 void ww_watch_lose_device(struct ww_watch *watch); // closes its session
 void ww_watch_lose_all(struct ww_engine *engine);
+
+// language.c, for the engine's thread: lets go of what lived on a lost device.
+void ww_language_lose_all(struct ww_engine *engine);
 
 int64_t ww_now_ns(void); // CLOCK_MONOTONIC

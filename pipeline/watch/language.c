@@ -10,6 +10,7 @@
 #include "text/stops.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ struct generation {
     const struct ww_generate_params *params;
     bool taken, waiting; // in use; its last token is to be run
     int position;        // of the next row
+    int loss;            // what `losses` was when it began
     uint32_t token;      // drawn last
     uint64_t state;      // of the random numbers
     struct ww_error error;
@@ -27,67 +29,106 @@ struct generation {
 
 struct ww_language {
     struct ww_engine *engine;
-    struct ww_llama *model;
+    struct ww_language *next; // of the engine's
+    char *path;
+    int sequences, wanted_context;
+    struct ww_llama *model; // NULL while the device is lost
     struct ww_llama_session *session;
-    struct ww_device *device; // it was opened on; another one, if that was lost
+    int losses; // of the device
     struct generation generations[WW_FEW_ROWS];
-    int sequences, context;
+    int context, vocabulary; // since it was first loaded
     float *logits, *scratch;
-}; // all of it the engine thread's, but for what a caller does between its jobs
+}; // all of it the engine thread's, but for what a caller does between its jobs, and what never changes
 
 // A call on the engine's thread.
 struct call {
     struct ww_language *language;
-    const struct ww_language_params *params;
     const struct ww_generate_params *generate;
     struct generation *generation;
     struct ww_error *err;
     bool ok;
 };
 
+static void lose(struct ww_engine *engine, struct ww_language *l)
+{
+    ww_llama_close(engine->device, &l->session);
+    ww_llama_unload(engine->device, &l->model);
+}
+
+void ww_language_lose_all(struct ww_engine *engine)
+{
+    for (struct ww_language *l = engine->languages; l; l = l->next) {
+        lose(engine, l);
+        l->losses++;
+    }
+}
+
+// Loads what is not there: at first, and when the device was lost.
+static bool load(struct ww_engine *engine, struct ww_language *l, struct ww_error *err)
+{
+    struct ww_device *device = ww_engine_need_device(engine, err);
+    if (!device || l->session)
+        return device != NULL;
+    char text[160];
+    snprintf(text, sizeof text, "loading %.140s", l->path);
+    ww_engine_say(engine, text);
+    l->model = ww_llama_load(device, l->path, err);
+    l->session = l->model ? ww_llama_open(device, l->model,
+                                          ww_llama_params(.sequences = l->sequences,
+                                                          .context = l->wanted_context,
+                                                          .stretch = STRETCH),
+                                          err)
+                          : NULL;
+    ww_engine_say(engine, "ready");
+    const int context = l->session ? ww_llama_context(l->session) : 0;
+    const int vocabulary = l->model ? ww_llama_shape(l->model)->vocabulary : 0;
+    const bool first = !l->context, same = context == l->context && vocabulary == l->vocabulary;
+    if (l->session && (first || same)) {
+        l->context = context;
+        l->vocabulary = vocabulary;
+        return true;
+    }
+    if (l->session)
+        ww_fail(err, WW_E_FILE, "%s: it is another model than the one that was opened", l->path);
+    lose(engine, l);
+    return false;
+}
+
 static void open_job(struct ww_engine *engine, void *opaque)
 {
     struct call *c = opaque;
-    struct ww_language *l = c->language;
-    struct ww_device *device = ww_engine_need_device(engine, c->err);
-    l->device = device;
-    l->model = device ? ww_llama_load(device, c->params->model, c->err) : NULL;
-    l->session = l->model ? ww_llama_open(device, l->model,
-                                          ww_llama_params(.sequences = l->sequences,
-                                                          .context = c->params->context,
-                                                          .stretch = STRETCH),
-                                          c->err)
-                          : NULL;
-    c->ok = l->session != NULL;
+    c->language->next = engine->languages;
+    engine->languages = c->language;
+    c->ok = load(engine, c->language, c->err);
 }
 
 static void close_job(struct ww_engine *engine, void *opaque)
 {
     struct ww_language *l = ((struct call *)opaque)->language;
-    if (engine->device != l->device)
-        return; // it took all of this along
-    ww_llama_close(l->device, &l->session);
-    ww_llama_unload(l->device, &l->model);
+    struct ww_language **at = &engine->languages;
+    while (*at != l)
+        at = &(*at)->next;
+    *at = l->next;
+    lose(engine, l);
 }
 
 struct ww_language *ww_language_open(struct ww_engine *engine, const struct ww_language_params *params,
                                      struct ww_error *err)
 {
     struct ww_language *l = calloc(1, sizeof *l);
-    if (!l)
+    char *path = strdup(params->model);
+    if (!l || !path)
         abort();
-    l->engine = engine;
-    l->sequences = params->sequences > 0 ? params->sequences : 1;
-    struct call call = {.language = l, .params = params, .err = err};
+    *l = (struct ww_language){.engine = engine, .path = path, .wanted_context = params->context,
+                              .sequences = params->sequences > 0 ? params->sequences : 1};
+    struct call call = {.language = l, .err = err};
     ww_engine_do(engine, open_job, &call);
     if (!call.ok) {
         ww_language_close(&l);
         return NULL;
     }
-    l->context = ww_llama_context(l->session);
-    const size_t room = sizeof *l->logits * (size_t)ww_llama_shape(l->model)->vocabulary;
-    l->logits = malloc(room);
-    l->scratch = malloc(room);
+    l->logits = calloc((size_t)l->vocabulary, sizeof *l->logits);
+    l->scratch = calloc((size_t)l->vocabulary, sizeof *l->scratch);
     if (!l->logits || !l->scratch)
         abort();
     return l;
@@ -101,22 +142,41 @@ void ww_language_close(struct ww_language **pointer)
     ww_engine_do(l->engine, close_job, &(struct call){.language = l});
     free(l->logits);
     free(l->scratch);
+    free(l->path);
     free(l);
     *pointer = NULL;
 }
 
-static bool there(const struct ww_engine *engine, const struct ww_language *l, struct ww_error *err)
+// The device, and on it what this generation has read so far: at its beginning that is nothing, and a
+// model that is gone is loaded again.
+static bool ready(struct ww_engine *engine, struct ww_language *l, struct generation *g,
+                  struct ww_error *err)
 {
-    return engine->device == l->device && !l->device->lost
+    if (g->position == 0) {
+        const bool ok = load(engine, l, err);
+        g->loss = l->losses;
+        return ok;
+    }
+    return l->session && g->loss == l->losses && !engine->device->lost
                ? true
-               : ww_fail(err, WW_E_DEVICE, "the device was lost; the language model is to be opened anew");
+               : ww_fail(err, WW_E_DEVICE, "the device was lost, and with it what this text was to go on from");
+}
+
+static bool run(struct ww_engine *engine, struct ww_language *l, const struct ww_llama_row *rows, int num,
+                struct ww_error *err)
+{
+    struct ww_error why = {0};
+    if (ww_llama_run(l->session, rows, num, &why))
+        return true;
+    if (why.code == WW_E_DEVICE)
+        engine->device->lost = true; // whatever it was, nothing on it can be trusted
+    return ww_fail(err, why.code, "%s", why.text);
 }
 
 static void draw(struct ww_language *l, struct generation *g, int picked)
 {
     ww_llama_logits(l->session, picked, l->logits);
-    g->token = ww_sample(g->params, l->logits, l->scratch, ww_llama_shape(l->model)->vocabulary,
-                         &g->state);
+    g->token = ww_sample(g->params, l->logits, l->scratch, l->vocabulary, &g->state);
 }
 
 // One stretch of a prompt; draws after the last.
@@ -132,7 +192,7 @@ static void prompt_job(struct ww_engine *engine, void *opaque)
                                         .sequence = (int)(g - l->generations),
                                         .position = g->position + i,
                                         .picked = i == left - 1};
-    c->ok = there(engine, l, c->err) && ww_llama_run(l->session, rows, num, c->err);
+    c->ok = ready(engine, l, g, c->err) && run(engine, l, rows, num, c->err);
     g->position += num;
     if (c->ok && num == left)
         draw(l, g, 0);
@@ -152,14 +212,16 @@ static void step_job(struct ww_engine *engine, void *opaque)
         struct generation *g = &l->generations[i];
         if (!g->waiting)
             continue;
+        g->waiting = false;
+        if (!ready(engine, l, g, &g->error))
+            continue;
         rows[num] = (struct ww_llama_row){.token = g->token, .sequence = i, .position = g->position,
                                           .picked = true};
         who[num++] = g;
     }
     struct ww_error err = {0};
-    const bool ok = there(engine, l, &err) && ww_llama_run(l->session, rows, num, &err);
+    const bool ok = num > 0 && run(engine, l, rows, num, &err);
     for (int i = 0; i < num; i++) {
-        who[i]->waiting = false;
         who[i]->error = err;
         who[i]->position++;
         if (ok)

@@ -6,6 +6,7 @@
 
 #include <dlfcn.h>
 #include <time.h>
+#include <watchword/language.h>
 #include <watchword/watch.h>
 
 enum { W = 96, H = 64, BYTES = W * H * 3 };
@@ -194,6 +195,87 @@ static void check_frame(struct ww_engine *engine, struct ww_watch *watch)
     CHECK_CMP(losses(engine), ==, lost);
 }
 
+struct told {
+    uint32_t tokens[16];
+    int num, strike_at; // which token a fault follows; 0: none
+    enum fault kind;
+};
+
+static bool hear(void *opaque, uint32_t token, const char *text, size_t bytes)
+{
+    struct told *t = opaque;
+    (void)text;
+    (void)bytes;
+    if (t->num < 16)
+        t->tokens[t->num++] = token;
+    if (t->num == t->strike_at)
+        strike(t->kind, 1, false);
+    return true;
+}
+
+static bool tell(struct ww_language *l, struct told *t, struct ww_error *err)
+{
+    static const uint32_t prompt[] = {1, 305, 265, 201, 43};
+    struct ww_generated done;
+    *err = (struct ww_error){0};
+    return ww_language_generate(
+        l, ww_generate_params(.prompt = prompt, .num_prompt = 5, .max_tokens = 12, .each = hear, .opaque = t),
+        &done, err);
+}
+
+// A language model loses its device while it reads and while it speaks; it says so, and then goes on with
+// the same words as before. A watch on the same device does, too.
+static void check_language(struct ww_engine *engine, struct ww_watch *watch)
+{
+    char path[4096];
+    struct ww_error err = {0};
+    struct told before = {0};
+    snprintf(path, sizeof path, "%s/tests/models/llama/gqa/model", getenv("WATCHWORD_SOURCE"));
+    struct ww_language *l = ww_language_open(engine, ww_language_params(.model = path), &err);
+    if (!CHECK(l && tell(l, &before, &err) && before.num == 12)) {
+        printf("%s\n", err.text);
+        return;
+    }
+    static const struct {
+        enum fault kind;
+        int strike_at;
+    } cases[] = {{FAULT_SUBMIT, 0}, {FAULT_WAIT, 0}, {FAULT_SUBMIT, 4}, {FAULT_WAIT, 4}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct told t = {.kind = cases[i].kind, .strike_at = cases[i].strike_at};
+        check_about("language, case %zu", i);
+        const uint64_t lost = losses(engine);
+        if (!t.strike_at)
+            strike(t.kind, 1, false);
+        CHECK(!tell(l, &t, &err) && err.code == WW_E_DEVICE && t.num == t.strike_at);
+        CHECK_HAS(err.text, "VK_ERROR_DEVICE_LOST");
+        calm();
+        bool ok = false;
+        struct told again = {0};
+        for (int k = 0; !(ok = tell(l, &again, &err)) && k < 40; k++) {
+            CHECK_HAS(err.text, "could not be reopened yet");
+            nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+        }
+        CHECK(ok && again.num == 12 && !memcmp(again.tokens, before.tokens, sizeof before.tokens));
+        CHECK_CMP(losses(engine), ==, lost + 1);
+        CHECK(look(watch, &err) != NULL);
+    }
+    // Lost by somebody else between two texts.
+    strike(FAULT_SUBMIT, 1, false);
+    CHECK(!look(watch, &err));
+    calm();
+    struct told last = {0};
+    for (int k = 0; !tell(l, &last, &err) && k < 40; k++)
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    CHECK(last.num == 12 && !memcmp(last.tokens, before.tokens, sizeof before.tokens));
+    // And closed while there is none.
+    strike(FAULT_SUBMIT, 1, false);
+    CHECK(!look(watch, &err));
+    calm();
+    ww_language_close(&l);
+    for (int k = 0; !look(watch, &err) && k < 40; k++)
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+}
+
 // Drivers are unloaded here again and again, so what they leak has no name to suppress it by, and a
 // hanging device keeps all it has: Vulkan's objects are counted instead.
 const char *__asan_default_options(void);
@@ -232,6 +314,7 @@ int main(void)
         check_loss(engine, watch, FAULT_WAIT, 1, "VK_ERROR_DEVICE_LOST");
         check_loss(engine, watch, FAULT_SUBMIT, 5, "vkQueueSubmit: VK_ERROR_DEVICE_LOST");
         check_absence(engine, watch);
+        check_language(engine, watch);
     }
     ww_watch_destroy(&watch);
     ww_engine_close(&engine);

@@ -25,6 +25,8 @@ struct ww_language_params {
 #define ww_language_params(...) (&(struct ww_language_params){__VA_ARGS__})
 
 // Loads and makes ready; borrows the engine. WW_E_FILE, WW_E_MEMORY, WW_E_UNSUPPORTED.
+// Where the device is lost, what is being generated fails with WW_E_DEVICE; the next generation loads the
+// model again.
 WW_API struct ww_language *ww_language_open(struct ww_engine *engine,
                                             const struct ww_language_params *params,
                                             struct ww_error *err);
@@ -71,7 +73,8 @@ struct ww_generated {
 };
 
 // Blocks until the end. WW_E_UNSUPPORTED: all sequences are taken; WW_E_TEXT: the prompt is empty, does
-// not fit, or has a number that is no token, or one of `stops` is none; WW_E_DEVICE.
+// not fit, or has a number that is no token, or one of `stops` is none; WW_E_DEVICE; and of a model that is
+// loaded again, all that ww_language_open fails with.
 WW_API bool ww_language_generate(struct ww_language *language, const struct ww_generate_params *params,
                                  struct ww_generated *out, struct ww_error *err);
 // Tokens that a generation has room for, its prompt among them.
