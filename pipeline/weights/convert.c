@@ -178,7 +178,7 @@ static bool write_tensors(struct job *j)
 
 static bool write_all(struct job *j)
 {
-    const bool begun = j->gguf ? ww_gguf_begin(j->file, j->w, j->to, j->count, j->err)
+    const bool begun = j->gguf ? ww_gguf_begin(j->file, j->w, j->to, j->count, j->typed, j->err)
                                : ww_safetensors_begin(j->file, j->to, j->count, j->err);
     return begun && tell(j, 0) && write_tensors(j);
 }

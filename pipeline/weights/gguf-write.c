@@ -22,11 +22,13 @@ static void put_text(FILE *out, const char *text, size_t bytes)
     fwrite(text, 1, bytes, out);
 }
 
-// What is true of the old file only: where it was split, how it is aligned, what most of it is.
+#define FILE_TYPE     "general.file_type"
+#define BLOCK_VERSION "general.quantization_version"
+
+// What is true of the old file only: where it was split, how it is aligned.
 static bool is_of_file(const char *key)
 {
-    return strncmp(key, "split.", 6) == 0 || strcmp(key, "general.alignment") == 0 ||
-           strcmp(key, "general.file_type") == 0;
+    return strncmp(key, "split.", 6) == 0 || strcmp(key, "general.alignment") == 0;
 }
 
 static void put_meta(FILE *out, const struct ww_meta *meta)
@@ -70,6 +72,87 @@ static int number_of(enum ww_type type)
     return -1;
 }
 
+// llama.cpp's number for a file most of whose matrices are of a type, and the small ones as well; -1: it
+// has none.
+static int file_type_of(enum ww_type type)
+{
+    static const struct {
+        enum ww_type type;
+        int number;
+    } numbers[] = {
+        {WW_F32, 0},   {WW_F16, 1},    {WW_Q4_0, 2},    {WW_Q4_1, 3},    {WW_Q8_0, 7},
+        {WW_Q5_0, 8},  {WW_Q5_1, 9},   {WW_Q2_K, 10},   {WW_Q3_K, 11},   {WW_Q4_K, 14},
+        {WW_Q5_K, 16}, {WW_Q6_K, 18},  {WW_IQ4_NL, 25}, {WW_IQ4_XS, 30}, {WW_BF16, 32},
+    };
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        if (numbers[i].type == type)
+            return numbers[i].number;
+    return -1;
+}
+
+// The type that most bytes of matrices are of.
+static enum ww_type main_type(const struct ww_weight *tensors, size_t count)
+{
+    uint64_t bytes[WW_NUM_TYPES] = {0};
+    int best = WW_F32;
+    for (size_t i = 0; i < count; i++)
+        bytes[tensors[i].type] += tensors[i].rank > 1 ? tensors[i].bytes : 0;
+    for (int t = 0; t < WW_NUM_TYPES; t++)
+        if (bytes[t] > bytes[best])
+            best = t;
+    return (enum ww_type)best;
+}
+
+static bool has_blocks(const struct ww_weight *tensors, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ww_type_block(tensors[i].type) > 1)
+            return true;
+    return false;
+}
+
+struct own_key {
+    const char *key;
+    int value;
+};
+
+static void put_own(FILE *out, const struct own_key *own)
+{
+    put_text(out, own->key, strlen(own->key));
+    put(out, WW_META_U32, 4);
+    put(out, (uint64_t)own->value, 4);
+}
+
+// The old file's keys but for those that are not true any more, and what is true of the new one, in the
+// order of their names, in which they are read again. Returns how many; with `out` NULL only counts.
+static size_t put_keys(FILE *out, const struct ww_weights *w, const struct ww_weight *tensors,
+                       size_t count, bool typed)
+{
+    const int type = file_type_of(main_type(tensors, count));
+    const bool kept = !typed && ww_weights_meta(w, FILE_TYPE);
+    struct own_key own[2];
+    size_t num_own = 0, next = 0, num = 0;
+    if (!kept && type >= 0)
+        own[num_own++] = (struct own_key){FILE_TYPE, type};
+    if (has_blocks(tensors, count) && !ww_weights_meta(w, BLOCK_VERSION))
+        own[num_own++] = (struct own_key){BLOCK_VERSION, 2}; // GGML's since 2023
+    for (size_t i = 0; i < ww_weights_num_metas(w); i++) {
+        const struct ww_meta *meta = ww_weights_meta_at(w, i);
+        if (is_of_file(meta->key) || (!kept && strcmp(meta->key, FILE_TYPE) == 0))
+            continue;
+        for (; next < num_own && strcmp(own[next].key, meta->key) < 0; next++, num++)
+            if (out)
+                put_own(out, &own[next]);
+        if (out)
+            put_meta(out, meta);
+        num++;
+    }
+    for (; next < num_own; next++, num++)
+        if (out)
+            put_own(out, &own[next]);
+    return num;
+}
+
 static bool check(const struct ww_weight *t, struct ww_error *err)
 {
     if (strlen(t->name) > MAX_NAME_BYTES)
@@ -91,18 +174,13 @@ void ww_gguf_pad(FILE *out, size_t bytes)
 }
 
 bool ww_gguf_begin(FILE *out, const struct ww_weights *w, const struct ww_weight *tensors,
-                   size_t count, struct ww_error *err)
+                   size_t count, bool typed, struct ww_error *err)
 {
-    size_t num_metas = 0;
-    for (size_t i = 0; i < ww_weights_num_metas(w); i++)
-        num_metas += !is_of_file(ww_weights_meta_at(w, i)->key);
     fwrite("GGUF", 1, 4, out);
     put(out, 3, 4);
     put(out, count, 8);
-    put(out, num_metas, 8);
-    for (size_t i = 0; i < ww_weights_num_metas(w); i++)
-        if (!is_of_file(ww_weights_meta_at(w, i)->key))
-            put_meta(out, ww_weights_meta_at(w, i));
+    put(out, put_keys(NULL, w, tensors, count, typed), 8);
+    put_keys(out, w, tensors, count, typed);
     uint64_t place = 0;
     for (size_t i = 0; i < count; i++) {
         const struct ww_weight *t = &tensors[i];

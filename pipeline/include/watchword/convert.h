@@ -24,8 +24,9 @@ struct ww_conversion {
 };
 
 // Reads a file or directory in any format that models come in, and writes `out`: GGUF or safetensors,
-// by its ending. The same input makes the same bytes. Keys of GGUF go from GGUF to GGUF. The file
-// takes its name when it is complete and on the disk; what has the name before is replaced then.
+// by its ending. The same input makes the same bytes. From GGUF to GGUF all keys about the model go
+// along, and general.file_type is what the new file is of. From elsewhere there are none, and tensors keep
+// their names: such a file holds weights, but is no model by itself. The file takes its name when it is complete and on the disk; what has the name before is replaced then.
 //
 // False: WW_E_FILE (cannot be read or written, or a tensor that the format cannot hold), WW_E_CONFIG
 // (type or ending is not known), WW_E_UNSUPPORTED (blocks in safetensors), WW_E_STOPPED.
