@@ -137,3 +137,27 @@ size_t ww_next_piece(const char *text, size_t bytes, bool split_digits)
     const bool ends = at == bytes || (split_digits && next == NUMBER);
     return kind == BLANK && !ends && at > last ? at - last : at;
 }
+
+// 's|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+, blanks between them. The older program
+// matches it without regard to case, by which U+017F is an s, and U+0345, the mark whose capital is
+// a letter, is nothing at all.
+size_t ww_next_clip_word(const char *text, size_t bytes, bool newer, bool *blank)
+{
+    size_t n = contraction(text, bytes);
+    *blank = false;
+    if (n)
+        return n;
+    if (!newer && bytes >= 3 && !memcmp(text, "'\xc5\xbf", 3))
+        return 3;
+    enum class kind = BLANK, next;
+    for (size_t at = 0; at < bytes; at += n) {
+        next = classify(text + at, bytes - at, &n);
+        if (!newer && n == 2 && !memcmp(text + at, "\xcd\x85", 2))
+            next = BLANK;
+        if (at == 0)
+            kind = next;
+        else if (next != kind || kind == NUMBER)
+            return *blank = kind == BLANK, at;
+    }
+    return *blank = kind == BLANK, bytes;
+}

@@ -49,8 +49,11 @@ static void put_text(struct ww_decoder *d, struct written *w, const struct ww_to
 {
     const struct ww_tokenizer *t = d->tokenizer;
     const bool blank_goes = t->pieces && t->prefix && !d->goes_on;
-    for (size_t i = 0; i < token->bytes;) {
-        const size_t n = ww_utf8_char(token->text + i, token->bytes - i);
+    const bool ends_word = t->clip && token->bytes >= 4 &&
+                           !memcmp(token->text + token->bytes - 4, "</w>", 4);
+    const size_t bytes = token->bytes - (ends_word ? 4 : 0);
+    for (size_t i = 0; i < bytes;) {
+        const size_t n = ww_utf8_char(token->text + i, bytes - i);
         const uint32_t c = n ? ww_get_char(token->text + i, n) : 0xfffd;
         const int byte = t->pieces ? -1 : ww_char_to_byte(c);
         if (byte >= 0)
@@ -63,6 +66,7 @@ static void put_text(struct ww_decoder *d, struct written *w, const struct ww_to
                 put_byte(d, w, (unsigned char)token->text[i + k]);
         i += n ? n : 1;
     }
+    d->word_ended = ends_word;
 }
 
 // Pieces that go on glue to what stands before, and so do the marks that end a sentence.
@@ -84,6 +88,10 @@ size_t ww_decoder_put(struct ww_decoder *d, uint32_t id, char *out, size_t max)
     if (id >= t->num_tokens || t->tokens[id].kind == WW_TOKEN_NONE)
         return 0;
     const struct ww_token *token = &t->tokens[id];
+    if (d->word_ended && (!token->special || d->show_special)) {
+        put_byte(d, &w, ' ');
+        d->word_ended = false;
+    }
     if (t->words) {
         if (!token->special || d->show_special)
             put_word(d, &w, token);

@@ -57,24 +57,31 @@ static void encode_pieces(struct ww_output *o, const char *text, size_t bytes, b
     free(plain);
 }
 
+void ww_encode_word(struct ww_output *o, const char *word, size_t bytes)
+{
+    const struct ww_tokenizer *t = o->t;
+    struct ww_symbol *s = ww_merger_symbols(o->merger, bytes);
+    for (size_t i = 0; i < bytes; i++) {
+        const bool ends = t->clip && i + 1 == bytes;
+        s[i] = (struct ww_symbol){.text = word + i, .bytes = 1,
+                                  .id = (ends ? t->end_ids : t->byte_ids)[(unsigned char)word[i]]};
+    }
+    ww_merger_run(o->merger, t, bytes);
+    for (size_t i = 0; i < bytes; i++)
+        if (s[i].bytes)
+            ww_emit(o, s[i].id == WW_NO_TOKEN && t->clip ? t->special.unk : s[i].id);
+}
+
 static void encode_bytes(struct ww_output *o, const char *text, size_t bytes)
 {
     for (size_t i = 0; i < bytes;) {
         const size_t n = ww_next_piece(text + i, bytes - i, o->t->split_digits);
-        struct ww_symbol *s = ww_merger_symbols(o->merger, n);
-        for (size_t k = 0; k < n; k++)
-            s[k] = (struct ww_symbol){.text = text + i + k, .bytes = 1,
-                                      .id = o->t->byte_ids[(unsigned char)text[i + k]]};
-        ww_merger_run(o->merger, o->t, n);
-        for (size_t k = 0; k < n; k++)
-            if (s[k].bytes)
-                ww_emit(o, s[k].id);
+        ww_encode_word(o, text + i, n);
         i += n;
     }
 }
 
-// The longest special token that begins here.
-static uint32_t special_at(const struct ww_tokenizer *t, const char *text, size_t bytes)
+uint32_t ww_special_at(const struct ww_tokenizer *t, const char *text, size_t bytes)
 {
     if (!t->special_starts[(unsigned char)*text])
         return WW_NO_TOKEN;
@@ -128,6 +135,8 @@ static void encode_part(struct ww_output *o, const char *text, size_t bytes, boo
     const struct ww_tokenizer *t = o->t;
     if (t->words)
         ww_encode_words(o, text, bytes);
+    else if (t->clip)
+        ww_encode_clip(o, text, bytes);
     else if (!t->pieces)
         encode_bytes(o, text, bytes);
     else if (bytes)
@@ -156,7 +165,7 @@ static void encode(struct ww_output *o, const char *text, size_t bytes, bool par
     bool first = true;
     for (size_t i = 0; parse && i < bytes;) {
         i = unguarded(guard, &span, i, bytes, &room);
-        const uint32_t id = room ? special_at(t, text + i, room) : WW_NO_TOKEN;
+        const uint32_t id = room ? ww_special_at(t, text + i, room) : WW_NO_TOKEN;
         if (id == WW_NO_TOKEN) {
             i++;
             continue;
@@ -189,6 +198,7 @@ size_t ww_encode_guarded(const struct ww_tokenizer *t, const char *text, size_t 
         bytes = ww_repair(text, bytes, sound);
     }
     const bool add = flags & WW_ENCODE_ADD_SPECIAL;
+    o.parse = flags & WW_ENCODE_PARSE_SPECIAL && !(guard && guard->num);
     if (add && t->add_bos)
         ww_emit(&o, t->special.bos);
     encode(&o, sound ? sound : text, bytes, flags & WW_ENCODE_PARSE_SPECIAL,

@@ -49,24 +49,10 @@ static bool read_merges(struct ww_tokenizer *t, const struct ww_weights *w, stru
     ww_slots_of_texts(t, &t->by_text, false);
     t->merges = ww_new_array(t->arena, struct ww_merge, list->count);
     for (size_t i = 0; i < list->count; i++) {
-        char both[2 * WW_MAX_TOKEN_BYTES];
         struct ww_text text = {0};
         ww_meta_text(list, i, &text);
-        const char *gap = text.bytes ? memchr(text.at, ' ', text.bytes) : NULL;
-        if (!gap || text.bytes > sizeof both)
-            return ww_fail(err, WW_E_FILE, "tokenizer.ggml.merges[%zu]: two tokens and a blank "
-                           "between them are wanted", i);
-        const size_t left = (size_t)(gap - text.at), right = text.bytes - left - 1;
-        memcpy(both, text.at, left);
-        memcpy(both + left, gap + 1, right);
-        struct ww_merge *m = &t->merges[t->num_merges++];
-        *m = (struct ww_merge){ww_find_text(t, &t->by_text, text.at, left),
-                               ww_find_text(t, &t->by_text, gap + 1, right),
-                               ww_find_text(t, &t->by_text, both, left + right), (uint32_t)i};
-        if (m->left == WW_NO_TOKEN || m->right == WW_NO_TOKEN || m->result == WW_NO_TOKEN)
-            return ww_fail(err, WW_E_FILE, "tokenizer.ggml.merges[%zu]: '%.*s' has a part, or "
-                           "gives a whole, that is no token", i,
-                           (int)(text.bytes < 100 ? text.bytes : 100), text.at);
+        if (!ww_merge_add_line(t, text.at, text.bytes, err))
+            return ww_within(err, "tokenizer.ggml.merges[%zu]", i);
     }
     ww_slots_of_merges(t);
     return true;

@@ -19,6 +19,7 @@ struct ww_token {
     enum ww_token_kind kind;
     float score;
     bool special, lstrip, rstrip; // special: found in a text before all else
+    bool normalized;              // found also where only the normalised text has it
 };
 
 struct ww_merge {
@@ -33,13 +34,14 @@ struct ww_slots {
 
 struct ww_tokenizer {
     struct ww_arena *arena;
-    bool pieces, words; // SentencePiece, WordPiece; neither: byte-level BPE
+    bool pieces, words, clip; // SentencePiece, WordPiece, CLIP's BPE; none: byte-level BPE
     struct ww_token *tokens;
     uint32_t num_tokens, longest; // bytes of the longest text
     struct ww_slots by_text, specials;
     uint32_t num_specials, special_lengths[64], num_lengths; // descending
     bool special_starts[256];
     uint32_t byte_ids[256]; // of a byte alone; WW_NO_TOKEN: none
+    uint32_t end_ids[256];  // CLIP: of one that ends a word
     struct ww_special_ids special;
     bool add_bos, add_eos;
     const char *chat_template;
@@ -47,6 +49,8 @@ struct ww_tokenizer {
     bool prefix, legacy;
     // WordPiece
     bool lower, strip_accents;
+    // CLIP
+    bool newer;
     // byte-level BPE
     bool split_digits;
     struct ww_merge *merges;
@@ -72,6 +76,31 @@ bool ww_tokenizer_read_sentencepiece(struct ww_tokenizer *t, const char *path, c
 bool ww_tokenizer_read_words(struct ww_tokenizer *t, const char *path, const char *config,
                              struct ww_error *err);
 
+// vocab.json and merges.txt; `config` as above.
+bool ww_tokenizer_read_clip(struct ww_tokenizer *t, const char *vocab, const char *merges,
+                            const char *config, struct ww_error *err);
+// Once its texts can be found: makes a tokenizer one of CLIP's kind. WW_E_UNSUPPORTED: it is none.
+bool ww_clip_begin(struct ww_tokenizer *t, struct ww_error *err);
+
+// --- vocab.c ---
+
+struct ww_json;
+
+// {"text": id, ...}. There is room for as many tokens as that, `more`, and some holes in between;
+// ww_vocab_trim takes back what nobody used.
+bool ww_vocab_read(struct ww_tokenizer *t, const struct ww_json *vocab, size_t more,
+                   struct ww_error *err);
+void ww_vocab_trim(struct ww_tokenizer *t);
+
+// The next merge in rank; t->merges has room for it and texts can be found. The line is "left right".
+bool ww_merge_add(struct ww_tokenizer *t, struct ww_text left, struct ww_text right,
+                  struct ww_error *err);
+bool ww_merge_add_line(struct ww_tokenizer *t, const char *at, size_t bytes, struct ww_error *err);
+
+// What tokenizer_config.json calls bos_token, eos_token, unk_token and pad_token, which become
+// special, and its chat template.
+bool ww_vocab_read_config(struct ww_tokenizer *t, const char *path, struct ww_error *err);
+
 // --- table.c ---
 
 void ww_slots_of_texts(struct ww_tokenizer *t, struct ww_slots *slots, bool specials);
@@ -95,16 +124,22 @@ void ww_merger_destroy(struct ww_merger **merger);
 struct ww_symbol *ww_merger_symbols(struct ww_merger *merger, size_t num); // room for them
 void ww_merger_run(struct ww_merger *merger, const struct ww_tokenizer *t, size_t num);
 
-// --- encode.c, words.c ---
+// --- encode.c, words.c, clip.c ---
 
 struct ww_output {
     const struct ww_tokenizer *t;
     struct ww_merger *merger;
     uint32_t *ids;
     size_t num, max;
+    bool parse; // special tokens are seen, anywhere
 };
 void ww_emit(struct ww_output *o, uint32_t id); // WW_NO_TOKEN: nothing
+void ww_encode_word(struct ww_output *o, const char *word, size_t bytes); // its bytes merge
 void ww_encode_words(struct ww_output *o, const char *text, size_t bytes);
+void ww_encode_clip(struct ww_output *o, const char *text, size_t bytes);
+// The longest special token that begins here, or WW_NO_TOKEN. `bytes` > 0.
+uint32_t ww_special_at(const struct ww_tokenizer *t, const char *text, size_t bytes);
+bool ww_is_ideograph(uint32_t c); // as BERT counts them, and CLIP after it
 
 // Parts of a text, in order, where no special token is seen.
 struct ww_span {
@@ -129,3 +164,5 @@ uint32_t ww_get_char(const char *text, size_t bytes); // of a whole character
 size_t ww_repair(const char *text, size_t bytes, char *out);
 // Length of the next piece of GPT-2's pattern; `bytes` > 0, UTF-8.
 size_t ww_next_piece(const char *text, size_t bytes, bool split_digits);
+// The same for CLIP's pattern, in a text of lower case. `blank`: what lies between words.
+size_t ww_next_clip_word(const char *text, size_t bytes, bool newer, bool *blank);

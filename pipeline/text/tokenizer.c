@@ -29,11 +29,14 @@ bool ww_token_set(struct ww_tokenizer *t, uint32_t id, const char *text, size_t 
 static void find_bytes(struct ww_tokenizer *t)
 {
     for (int b = 0; b < 256; b++) {
-        char c[4];
-        t->byte_ids[b] = WW_NO_TOKEN;
-        if (!t->pieces && !t->words)
-            t->byte_ids[b] =
-                ww_find_text(t, &t->by_text, c, ww_put_char(ww_byte_to_char((unsigned char)b), c));
+        char c[4 + sizeof "</w>"];
+        t->byte_ids[b] = t->end_ids[b] = WW_NO_TOKEN;
+        if (t->pieces || t->words)
+            continue;
+        const size_t n = ww_put_char(ww_byte_to_char((unsigned char)b), c);
+        memcpy(c + n, "</w>", 4);
+        t->byte_ids[b] = ww_find_text(t, &t->by_text, c, n);
+        t->end_ids[b] = ww_find_text(t, &t->by_text, c, n + 4);
     }
     for (uint32_t id = 0; t->pieces && id < t->num_tokens; id++)
         if (t->tokens[id].kind == WW_TOKEN_BYTE)
@@ -104,10 +107,15 @@ static bool read_path(struct ww_tokenizer *t, const char *path, struct ww_error 
     if (words)
         return ww_tokenizer_read_words(t, words, file_in(t, path, "tokenizer_config.json"), err) &&
                finish(t, err);
+    const char *vocab = file_in(t, path, "vocab.json"), *merges = file_in(t, path, "merges.txt");
+    if (vocab && merges)
+        return ww_tokenizer_read_clip(t, vocab, merges, file_in(t, path, "tokenizer_config.json"),
+                                      err) &&
+               finish(t, err);
     struct ww_weights *weights = ww_weights_open(path, err);
     if (!weights && is_directory(path))
-        ww_within(err, "there is neither tokenizer.model nor vocab.txt, and no GGUF file to take "
-                       "it from");
+        ww_within(err, "there is no tokenizer.model, no vocab.txt, no vocab.json with merges.txt, "
+                       "and no GGUF file to take it from");
     const bool ok = weights && ww_tokenizer_read_gguf(t, weights, err) && finish(t, err);
     ww_weights_close(&weights);
     return ok;

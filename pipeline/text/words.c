@@ -149,7 +149,7 @@ static bool is_mark(uint32_t c, utf8proc_category_t category)
 }
 
 // The blocks of BERT's own list, with the gap that its fast implementation has.
-static bool is_ideograph(uint32_t c)
+bool ww_is_ideograph(uint32_t c)
 {
     return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) ||
            (c >= 0x20000 && c <= 0x2a6df) || (c >= 0x2a700 && c <= 0x2b73f) ||
@@ -196,7 +196,7 @@ void ww_encode_words(struct ww_output *o, const char *text, size_t bytes)
         if (c == 0xfffd || category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF ||
             category == UTF8PROC_CATEGORY_CO || category == UTF8PROC_CATEGORY_CS)
             continue; // leaves no trace
-        const bool alone = is_ideograph(c);
+        const bool alone = ww_is_ideograph(c);
         if (alone)
             end_word(&w);
         put_plain(&w, c);

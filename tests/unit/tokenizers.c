@@ -190,6 +190,7 @@ int main(void)
     check_kind("llama", "llama-newer");
     check_kind("smollm2.gguf", "smollm2");
     check_kind("bert", "bert");
+    check_kind("clip", "clip");
     check_chat();
     return check_done();
 }

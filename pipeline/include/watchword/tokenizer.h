@@ -1,7 +1,7 @@
 // tokenizer.h: text to the very ids that a model was trained on, and back.
 //
-// Kinds: SentencePiece BPE as LLaMA uses it, byte-level BPE as GPT-2 and SmolLM2 use it, and WordPiece
-// as BERT uses it.
+// Kinds: SentencePiece BPE as LLaMA uses it, byte-level BPE as GPT-2 and SmolLM2 use it, WordPiece as
+// BERT uses it, and CLIP's BPE.
 // Text that is not UTF-8 is taken as if every maximal part of a character that cannot go on were
 // U+FFFD (the WHATWG rule). Thread-safety: an opened tokenizer is read only, any thread may use it.
 
@@ -19,8 +19,8 @@ extern "C" {
 
 struct ww_tokenizer;
 
-// From what a GGUF file carries, or a directory with tokenizer.model, vocab.txt or a GGUF file.
-// WW_E_FILE; WW_E_UNSUPPORTED: another kind of file or tokenizer, or a rule of splitting that is not
+// From what a GGUF file carries, or a directory with tokenizer.model, vocab.txt, vocab.json and
+// merges.txt (CLIP's) or a GGUF file: the first of these counts. WW_E_FILE; WW_E_UNSUPPORTED: another kind of file or tokenizer, or a rule of splitting that is not
 // known here.
 WW_API struct ww_tokenizer *ww_tokenizer_open(const char *path, struct ww_error *err);
 WW_API void ww_tokenizer_close(struct ww_tokenizer **tokenizer);
@@ -41,6 +41,7 @@ struct ww_decoder {
     const struct ww_tokenizer *tokenizer;
     bool show_special; // control tokens as they are written; else they are left out
     bool goes_on;      // text stands before: a blank in front of the first token is one
+    bool word_ended;   // CLIP: a blank stands before what comes next
     unsigned char held[4];
     unsigned num_held;
 };
