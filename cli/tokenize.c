@@ -11,10 +11,11 @@
 
 static const struct manual manual = {
     .usage = "tokenize MODEL [TEXT] [OPTIONS]",
-    .about = "Prints the ids of the tokens that MODEL, a GGUF file or a directory with one or with\n"
-             "tokenizer.model, is given for TEXT, or for each line of the standard input: what the\n"
-             "checkpoint wants around a text is there, and special tokens written in it are taken as\n"
-             "such.",
+    .about = "Prints the ids of the tokens that MODEL is given for TEXT, or for each line of the\n"
+             "standard input: what the checkpoint wants around a text is there, and special tokens\n"
+             "written in it are taken as such. MODEL is one of these files or a directory, in which the\n"
+             "first of them counts: tokenizer.model, vocab.txt, tokenizer.json, vocab.json with\n"
+             "merges.txt (CLIP's), a GGUF file.",
     .examples = "  watchword tokenize smollm2.gguf \"a person in a yellow vest\"\n"
                 "  watchword tokenize smollm2.gguf --decode 504,3575\n"
                 "  watchword tokenize smollm2.gguf --json < strings.jsonl",

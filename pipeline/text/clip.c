@@ -66,8 +66,8 @@ static bool read_vocab(struct ww_tokenizer *t, const char *path, struct ww_error
 bool ww_clip_begin(struct ww_tokenizer *t, struct ww_error *err)
 {
     t->clip = t->add_bos = t->add_eos = true;
-    t->special.bos = ww_find_text(t, &t->by_text, start_text, strlen(start_text));
-    t->special.eos = ww_find_text(t, &t->by_text, end_text, strlen(end_text));
+    t->special.bos = ww_vocab_find(t, start_text);
+    t->special.eos = ww_vocab_find(t, end_text);
     t->special.unk = t->special.pad = t->special.eos;
     if (t->special.bos == WW_NO_TOKEN || t->special.eos == WW_NO_TOKEN)
         return ww_fail(err, WW_E_UNSUPPORTED, "no vocabulary of CLIP: '%s' or '%s' is missing; other "
@@ -78,15 +78,16 @@ bool ww_clip_begin(struct ww_tokenizer *t, struct ww_error *err)
     return true;
 }
 
-bool ww_tokenizer_read_clip(struct ww_tokenizer *t, const char *vocab, const char *merges,
-                            const char *config, struct ww_error *err)
+bool ww_tokenizer_read_clip(struct ww_tokenizer *t, const char *vocab, const char *config,
+                            struct ww_error *err)
 {
+    const char *merges = ww_beside(t, vocab, "merges.txt");
     if (!read_vocab(t, vocab, err))
         return false;
     ww_vocab_trim(t);
-    ww_slots_of_texts(t, &t->by_text, false);
     if (!ww_clip_begin(t, err))
         return ww_within(err, "%s", vocab);
+    ww_slots_of_texts(t, &t->by_text, false);
     return read_merges(t, merges, err) && (!config || ww_vocab_read_config(t, config, err));
 }
 
@@ -201,6 +202,8 @@ static enum around around(uint32_t c)
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
         if (c == marks[i])
             return IGNORED;
+    if (c == 0xaa || c == 0xba || (c >= 0x2160 && c <= 0x217f) || (c >= 0x24b6 && c <= 0x24e9))
+        return CASED; // though no letters, or without case, by their category
     const utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
     if (category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_ME ||
         category == UTF8PROC_CATEGORY_CF || category == UTF8PROC_CATEGORY_LM ||

@@ -97,6 +97,12 @@ size_t ww_decoder_put(struct ww_decoder *d, uint32_t id, char *out, size_t max)
             put_word(d, &w, token);
         return w.num;
     }
+    if (token->special && token->kind == WW_TOKEN_USER) { // text like any other, but found first
+        for (size_t i = 0; i < token->bytes; i++)
+            put_byte(d, &w, (unsigned char)token->text[i]);
+        d->goes_on = true;
+        return w.num;
+    }
     if (token->special) {
         if (d->show_special)
             for (size_t i = 0; i < token->bytes; i++)

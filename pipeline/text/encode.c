@@ -18,7 +18,7 @@ static void emit_bytes(struct ww_output *o, const char *text, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++) {
         const uint32_t id = o->t->byte_ids[(unsigned char)text[i]];
-        ww_emit(o, id != WW_NO_TOKEN || !o->t->pieces ? id : o->t->special.unk);
+        ww_emit(o, id != WW_NO_TOKEN ? id : o->t->unknown);
     }
 }
 
@@ -29,6 +29,8 @@ static void encode_pieces(struct ww_output *o, const char *text, size_t bytes, b
     if (!plain)
         abort();
     size_t size = 0, num = 0;
+    if (o->t->spare_prefix && (*text == ' ' || (bytes >= 3 && !memcmp(text, "\xe2\x96\x81", 3))))
+        prefix = false;
     if (prefix) {
         memcpy(plain, "\xe2\x96\x81", 3);
         size = 3;
@@ -69,7 +71,7 @@ void ww_encode_word(struct ww_output *o, const char *word, size_t bytes)
     ww_merger_run(o->merger, t, bytes);
     for (size_t i = 0; i < bytes; i++)
         if (s[i].bytes)
-            ww_emit(o, s[i].id == WW_NO_TOKEN && t->clip ? t->special.unk : s[i].id);
+            ww_emit(o, s[i].id != WW_NO_TOKEN ? s[i].id : t->unknown);
 }
 
 static void encode_bytes(struct ww_output *o, const char *text, size_t bytes)
@@ -99,9 +101,10 @@ uint32_t ww_special_at(const struct ww_tokenizer *t, const char *text, size_t by
 static bool is_blank(const struct ww_tokenizer *t, const char *text, size_t n)
 {
     const uint32_t c = ww_get_char(text, n);
-    return (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
-           c == 0x2028 || c == 0x2029 || (c == 0x2581 && t->pieces && !t->legacy) ||
-           utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ZS; // as Python strips
+    if ((c >= 0x1c && c <= 0x1f) || (c == 0x2581 && t->pieces && !t->legacy))
+        return !t->newer; // as Python strips, and Rust does not
+    return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xa0 || c == 0x2028 ||
+           c == 0x2029 || utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ZS;
 }
 
 static size_t blanks_in_front(const struct ww_tokenizer *t, const char *text, size_t bytes)

@@ -43,14 +43,15 @@ struct ww_tokenizer {
     uint32_t byte_ids[256]; // of a byte alone; WW_NO_TOKEN: none
     uint32_t end_ids[256];  // CLIP: of one that ends a word
     struct ww_special_ids special;
+    uint32_t unknown; // for what no token stands for; WW_NO_TOKEN: nothing
     bool add_bos, add_eos;
     const char *chat_template;
     // SentencePiece
     bool prefix, legacy;
     // WordPiece
     bool lower, strip_accents;
-    // CLIP
-    bool newer;
+    bool spare_prefix; // none where the text begins with a blank
+    bool newer;        // the rules of the package that reads tokenizer.json, where they differ
     // byte-level BPE
     bool split_digits;
     struct ww_merge *merges;
@@ -76,11 +77,18 @@ bool ww_tokenizer_read_sentencepiece(struct ww_tokenizer *t, const char *path, c
 bool ww_tokenizer_read_words(struct ww_tokenizer *t, const char *path, const char *config,
                              struct ww_error *err);
 
-// vocab.json and merges.txt; `config` as above.
-bool ww_tokenizer_read_clip(struct ww_tokenizer *t, const char *vocab, const char *merges,
-                            const char *config, struct ww_error *err);
+// vocab.json, with merges.txt beside it; `config` as above.
+bool ww_tokenizer_read_clip(struct ww_tokenizer *t, const char *vocab, const char *config,
+                            struct ww_error *err);
 // Once its texts can be found: makes a tokenizer one of CLIP's kind. WW_E_UNSUPPORTED: it is none.
 bool ww_clip_begin(struct ww_tokenizer *t, struct ww_error *err);
+
+// tokenizer.json; `config` as above.
+bool ww_tokenizer_read_json(struct ww_tokenizer *t, const char *path, const char *config,
+                            struct ww_error *err);
+
+// Another file in the folder of `path`, which has a slash. In the arena.
+const char *ww_beside(struct ww_tokenizer *t, const char *path, const char *name);
 
 // --- vocab.c ---
 
@@ -91,6 +99,7 @@ struct ww_json;
 bool ww_vocab_read(struct ww_tokenizer *t, const struct ww_json *vocab, size_t more,
                    struct ww_error *err);
 void ww_vocab_trim(struct ww_tokenizer *t);
+uint32_t ww_vocab_find(const struct ww_tokenizer *t, const char *text); // slowly; NULL: no token
 
 // The next merge in rank; t->merges has room for it and texts can be found. The line is "left right".
 bool ww_merge_add(struct ww_tokenizer *t, struct ww_text left, struct ww_text right,

@@ -79,7 +79,7 @@ static void consider(struct ww_merger *m, const struct ww_tokenizer *t, int64_t 
         return;
     const struct ww_symbol *a = &m->symbols[left], *b = &m->symbols[right];
     struct candidate c = {.left = left, .right = right, .bytes = a->bytes + b->bytes};
-    if (t->pieces) {
+    if (t->pieces && !t->num_merges) {
         if (c.bytes > t->longest)
             return;
         c.id = ww_find_text(t, &t->by_text, a->text, c.bytes);

@@ -78,16 +78,17 @@ static bool finish(struct ww_tokenizer *t, struct ww_error *err)
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         if (*ids[i] >= t->num_tokens || t->tokens[*ids[i]].kind == WW_TOKEN_NONE)
             *ids[i] = WW_NO_TOKEN;
-    ww_slots_of_texts(t, &t->by_text, false);
+    if (t->pieces || t->words || t->clip)
+        t->unknown = t->special.unk;
+    if (!t->by_text.slot)
+        ww_slots_of_texts(t, &t->by_text, false);
     find_bytes(t);
     return find_specials(t, err);
 }
 
-// DIR/name, or NULL if there is none.
-static const char *file_in(struct ww_tokenizer *t, const char *dir, const char *name)
+const char *ww_beside(struct ww_tokenizer *t, const char *path, const char *name)
 {
-    const char *path = ww_arena_printf(t->arena, "%s/%s", dir, name);
-    return access(path, F_OK) ? NULL : path;
+    return ww_arena_printf(t->arena, "%.*s/%s", (int)(strrchr(path, '/') - path), path, name);
 }
 
 static bool is_directory(const char *path)
@@ -96,26 +97,39 @@ static bool is_directory(const char *path)
     return !stat(path, &st) && S_ISDIR(st.st_mode);
 }
 
+// In a directory, the first of these that is there counts: before tokenizer.json come files with one
+// meaning alone, and vocab.json comes behind it, which does not say how texts are split.
+static const struct {
+    const char *name;
+    bool (*read)(struct ww_tokenizer *t, const char *path, const char *config, struct ww_error *err);
+} files[] = {
+    {"tokenizer.model", ww_tokenizer_read_sentencepiece},
+    {"vocab.txt", ww_tokenizer_read_words},
+    {"tokenizer.json", ww_tokenizer_read_json},
+    {"vocab.json", ww_tokenizer_read_clip},
+};
+
+static bool read_file(struct ww_tokenizer *t, const char *path, size_t i, struct ww_error *err)
+{
+    const char *config = ww_beside(t, path, "tokenizer_config.json");
+    return files[i].read(t, path, access(config, F_OK) ? NULL : config, err) && finish(t, err);
+}
+
 static bool read_path(struct ww_tokenizer *t, const char *path, struct ww_error *err)
 {
-    const char *model = file_in(t, path, "tokenizer.model");
-    if (model)
-        return ww_tokenizer_read_sentencepiece(t, model, file_in(t, path, "tokenizer_config.json"),
-                                               err) &&
-               finish(t, err);
-    const char *words = file_in(t, path, "vocab.txt");
-    if (words)
-        return ww_tokenizer_read_words(t, words, file_in(t, path, "tokenizer_config.json"), err) &&
-               finish(t, err);
-    const char *vocab = file_in(t, path, "vocab.json"), *merges = file_in(t, path, "merges.txt");
-    if (vocab && merges)
-        return ww_tokenizer_read_clip(t, vocab, merges, file_in(t, path, "tokenizer_config.json"),
-                                      err) &&
-               finish(t, err);
+    const bool directory = is_directory(path);
+    const char *name = strrchr(path, '/');
+    name = name ? name + 1 : path;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        const char *file =
+            ww_arena_printf(t->arena, "%s/%s", directory ? path : ".", files[i].name);
+        if (directory ? !access(file, F_OK) : !strcmp(name, files[i].name))
+            return read_file(t, directory || name == path ? file : path, i, err);
+    }
     struct ww_weights *weights = ww_weights_open(path, err);
-    if (!weights && is_directory(path))
-        ww_within(err, "there is no tokenizer.model, no vocab.txt, no vocab.json with merges.txt, "
-                       "and no GGUF file to take it from");
+    if (!weights && directory)
+        ww_within(err, "there is no tokenizer.model, vocab.txt, tokenizer.json or vocab.json, and no "
+                       "GGUF file to take it from");
     const bool ok = weights && ww_tokenizer_read_gguf(t, weights, err) && finish(t, err);
     ww_weights_close(&weights);
     return ok;
@@ -127,6 +141,7 @@ struct ww_tokenizer *ww_tokenizer_open(const char *path, struct ww_error *err)
     struct ww_tokenizer *t = ww_new(arena, struct ww_tokenizer);
     t->arena = arena;
     t->special = (struct ww_special_ids){WW_NO_TOKEN, WW_NO_TOKEN, WW_NO_TOKEN, WW_NO_TOKEN};
+    t->unknown = WW_NO_TOKEN;
     if (!read_path(t, path, err)) {
         ww_within(err, "tokenizer '%s'", path);
         ww_tokenizer_close(&t);

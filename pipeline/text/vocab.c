@@ -38,6 +38,14 @@ void ww_vocab_trim(struct ww_tokenizer *t)
         t->num_tokens--;
 }
 
+uint32_t ww_vocab_find(const struct ww_tokenizer *t, const char *text)
+{
+    for (uint32_t id = 0; text && id < t->num_tokens; id++)
+        if (t->tokens[id].text && !strcmp(t->tokens[id].text, text))
+            return id;
+    return WW_NO_TOKEN;
+}
+
 bool ww_merge_add(struct ww_tokenizer *t, struct ww_text left, struct ww_text right,
                   struct ww_error *err)
 {
@@ -85,23 +93,22 @@ bool ww_vocab_read_config(struct ww_tokenizer *t, const char *path, struct ww_er
                  {"unk_token", &t->special.unk},
                  {"pad_token", &t->special.pad}};
     struct ww_json *config = ww_json_load(path, 16 << 20, NULL, err);
-    bool ok = config != NULL;
-    for (size_t i = 0; ok && i < sizeof names / sizeof *names; i++) {
-        const char *text = named(config, names[i].key);
-        if (!text)
-            continue;
-        const uint32_t id = ww_find_text(t, &t->by_text, text, strlen(text));
-        if (id == WW_NO_TOKEN) {
-            ok = ww_fail(err, WW_E_FILE, "%s: %s: '%.100s' is no token of this vocabulary", path,
-                         names[i].key, text);
-            break;
-        }
+    if (!config)
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const uint32_t id = ww_vocab_find(t, named(config, names[i].key));
+        if (id == WW_NO_TOKEN)
+            continue; // not named, or the name of nothing
         *names[i].id = id;
         t->tokens[id].special = true;
         if (t->tokens[id].kind == WW_TOKEN_NORMAL)
             t->tokens[id].kind = WW_TOKEN_CONTROL;
     }
+    if (t->pieces) {
+        ww_json_bool(ww_json_get(config, "add_bos_token"), &t->add_bos);
+        ww_json_bool(ww_json_get(config, "add_eos_token"), &t->add_eos);
+    }
     t->chat_template = ww_arena_strdup(t->arena, ww_json_string(ww_json_get(config, "chat_template")));
     ww_json_free(&config);
-    return ok;
+    return true;
 }

@@ -1,8 +1,12 @@
 // Texts to ids and back, against the vectors of the original implementations: transformers 4.34 and
-// 4.46 and llama.cpp (llama: the older rule for blanks behind special tokens, as in GGUF files).
+// 4.46, tokenizers 0.20 and llama.cpp (llama: the older rule for blanks behind special tokens, as in
+// GGUF files).
 
 #include <watchword/tokenizer.h>
 
+#include <unistd.h>
+
+#include "base/file.h"
 #include "base/json.h"
 #include "check.h"
 
@@ -52,13 +56,12 @@ static void check_vector(const struct ww_tokenizer *t, const struct ww_json *v)
     CHECK(at == length && !memcmp(pieces, got, at));
 }
 
-static void check_kind(const char *model, const char *name)
+static void check_kind_at(const char *model, const char *name)
 {
     char path[512], *line = NULL;
     size_t room = 0;
     struct ww_error err = {0};
-    snprintf(path, sizeof path, "%s/%s", TOKENIZERS, model);
-    struct ww_tokenizer *t = ww_tokenizer_open(path, &err);
+    struct ww_tokenizer *t = ww_tokenizer_open(model, &err);
     snprintf(path, sizeof path, "%s/%s.jsonl", TOKENIZERS, name);
     FILE *file = fopen(path, "re");
     CHECK_STR(err.text, "");
@@ -83,6 +86,185 @@ static void check_kind(const char *model, const char *name)
     fclose(file);
     ww_tokenizer_close(&t);
     CHECK(!t);
+}
+
+static void check_kind(const char *model, const char *name)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", TOKENIZERS, model);
+    check_kind_at(path, name);
+}
+
+// --- tokenizer.json, put together from the files that hold the same vocabulary ---
+
+static char scratch[] = "/tmp/tokenizers-XXXXXX", document[64];
+
+static char *read_data(const char *name)
+{
+    char path[512];
+    size_t bytes;
+    struct ww_error err = {0};
+    snprintf(path, sizeof path, "%s/%s", TOKENIZERS, name);
+    char *data = ww_read_whole(path, 8 << 20, &bytes, &err);
+    CHECK_STR(err.text, "");
+    return data;
+}
+
+static void put_string(FILE *out, const char *text, size_t bytes)
+{
+    fputc('"', out);
+    for (size_t i = 0; i < bytes; i++)
+        fprintf(out, text[i] == '"' || text[i] == '\\' ? "\\%c" : "%c", text[i]);
+    fputc('"', out);
+}
+
+// Every line but the first as a string, or with its number as a member of an object.
+static void put_lines(FILE *out, const char *name, bool numbered)
+{
+    char *data = read_data(name), *line = data ? data : (char[]){""};
+    for (int number = 0; *line; number++) {
+        char *end = line + strcspn(line, "\n");
+        if (number || numbered)
+            put_string(out, line, (size_t)(end - line));
+        if (numbered)
+            fprintf(out, ":%d", number);
+        if ((number || numbered) && end[0] && end[1])
+            fputc(',', out);
+        line = *end ? end + 1 : end;
+    }
+    free(data);
+}
+
+static void check_clip_json(void)
+{
+    FILE *out = fopen(document, "w");
+    char *vocab = read_data("clip/vocab.json");
+    if (!CHECK(out && vocab))
+        return;
+    fputs("{\"added_tokens\":[{\"id\":49406,\"content\":\"<|startoftext|>\",\"normalized\":true,"
+          "\"special\":true},{\"id\":49407,\"content\":\"<|endoftext|>\",\"normalized\":true,"
+          "\"special\":true}],\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},"
+          "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"\\\\s+\"},\"content\":\" \"},"
+          "{\"type\":\"Lowercase\"}]},\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":["
+          "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"'s|'t|'re|'ve|'m|'ll|'d|[\\\\p{L}]+|"
+          "[\\\\p{N}]|[^\\\\s\\\\p{L}\\\\p{N}]+\"},\"behavior\":\"Removed\",\"invert\":true},"
+          "{\"type\":\"ByteLevel\",\"add_prefix_space\":false}]},\"post_processor\":{\"type\":"
+          "\"RobertaProcessing\",\"sep\":[\"<|endoftext|>\",49407],\"cls\":[\"<|startoftext|>\",49406]},"
+          "\"model\":{\"type\":\"BPE\",\"unk_token\":\"<|endoftext|>\",\"continuing_subword_prefix\":\"\","
+          "\"end_of_word_suffix\":\"</w>\",\"vocab\":", out);
+    fputs(vocab, out);
+    fputs(",\"merges\":[", out);
+    put_lines(out, "clip/merges.txt", false);
+    fputs("]}}", out);
+    CHECK(!fclose(out));
+    free(vocab);
+    check_kind_at(scratch, "clip-newer");
+}
+
+static void check_bert_json(void)
+{
+    FILE *out = fopen(document, "w");
+    if (!CHECK(out))
+        return;
+    fputs("{\"added_tokens\":[{\"id\":0,\"content\":\"[PAD]\",\"special\":true},{\"id\":100,\"content\":"
+          "\"[UNK]\",\"special\":true},{\"id\":101,\"content\":\"[CLS]\",\"special\":true},{\"id\":102,"
+          "\"content\":\"[SEP]\",\"special\":true},{\"id\":103,\"content\":\"[MASK]\",\"special\":true}],"
+          "\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,"
+          "\"strip_accents\":null,\"lowercase\":true},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
+          "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
+          "\"[CLS]\"}},{\"Sequence\":{\"id\":\"A\"}},{\"SpecialToken\":{\"id\":\"[SEP]\"}}],"
+          "\"special_tokens\":{\"[CLS]\":{\"ids\":[101]},\"[SEP]\":{\"ids\":[102]}}},\"model\":{"
+          "\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\","
+          "\"max_input_chars_per_word\":100,\"vocab\":{", out);
+    put_lines(out, "bert/vocab.txt", true);
+    fputs("}}}", out);
+    CHECK(!fclose(out));
+    check_kind_at(scratch, "bert");
+}
+
+// The older rule for blanks: the two steps that say so in place of the newer one.
+static void check_llama_json(void)
+{
+    char *newer = read_data("llama/tokenizer.json");
+    char *begin = newer ? strstr(newer, "\"normalizer\":") : NULL;
+    char *end = newer ? strstr(newer, "\"post_processor\":") : NULL;
+    FILE *out = fopen(document, "w");
+    if (!CHECK(begin && end && out))
+        return;
+    fprintf(out, "%.*s\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\","
+            "\"prepend\":\"\xe2\x96\x81\"},{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},"
+            "\"content\":\"\xe2\x96\x81\"}]},\"pre_tokenizer\":null,%s", (int)(begin - newer), newer,
+            end);
+    CHECK(!fclose(out));
+    free(newer);
+    check_kind_at(scratch, "llama-json-legacy");
+}
+
+// Each of these changes one thing in a small document that is sound.
+static void check_json_errors(void)
+{
+    static const char sound[] =
+        "{\"added_tokens\":[{\"id\":2,\"content\":\"<s>\",\"single_word\":false}],\"normalizer\":null,"
+        "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"post_processor\":null,"
+        "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"vocab\":{\"a\":0,\"aa\":1},\"merges\":[\"a a\"]}}";
+    static const struct {
+        const char *from, *to, *says;
+    } cases[] = {
+        {"\"BPE\"", "\"Unigram\"", "model.type: 'Unigram' is not known here"},
+        {"\"model\"", "\"mode\"", "'model' is missing"},
+        {"\"vocab\"", "\"voca\"", "model: 'vocab' is missing"},
+        {"\"vocab\":{\"a\":0,\"aa\":1}", "\"vocab\":[]", "model: 'vocab' is a list"},
+        {"\"aa\":1", "\"aa\":0", "model.vocab: 'aa' has the id 0, as has 'a'"},
+        {"\"aa\":1", "\"aa\":-1", "model.vocab: 'aa': an id from 0"},
+        {"\"aa\":1", "\"aa\":1e9", "model.vocab: 'aa': an id from 0"},
+        {"\"a a\"", "\"a b\"", "model.merges[0]: 'a b' has a part"},
+        {"\"a a\"", "\"aa\"", "model.merges[0]: two tokens and a blank"},
+        {"\"a a\"", "[\"a\"]", "model.merges[0]: two tokens"},
+        {"\"merges\":[\"a a\"]", "\"merges\":3", "model: 'merges' is a number"},
+        {"\"dropout\":null", "\"dropout\":0.1", "model.dropout"},
+        {"\"dropout\":null", "\"ignore_merges\":true", "model.ignore_merges"},
+        {"\"dropout\":null", "\"end_of_word_suffix\":\"@\"", "'end_of_word_suffix'"},
+        {"\"dropout\":null", "\"end_of_word_suffix\":\"</w>\"", "normalizer: 'nothing' where NFC"},
+        {"\"dropout\":null", "\"byte_fallback\":true", "pre_tokenizer: 'ByteLevel' where Metaspace"},
+        {"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFKC\"}", "normalizer: 'NFKC' where nothing"},
+        {"\"normalizer\":null", "\"normalizer\":7", "'normalizer' is a number"},
+        {"\"add_prefix_space\":false", "\"add_prefix_space\":true", "'add_prefix_space' false"},
+        {"\"ByteLevel\"", "\"Whitespace\"", "pre_tokenizer: 'Whitespace' where ByteLevel"},
+        {"\"post_processor\":null", "\"post_processor\":{\"type\":\"X\"}", "post_processor: 'X' is not"},
+        {"\"id\":2", "\"id\":true", "added_tokens[0]: an 'id' from 0"},
+        {"\"id\":2", "\"id\":1", "added_tokens[0]: '<s>' has the id 1, as has 'aa'"},
+        {"\"single_word\":false", "\"single_word\":true", "added_tokens[0]: '<s>': 'single_word' is true"},
+    };
+    for (size_t i = 0; i <= sizeof cases / sizeof *cases; i++) {
+        const bool is_sound = i == sizeof cases / sizeof *cases;
+        char *at = strstr(sound, is_sound ? "{" : cases[i].from);
+        FILE *out = fopen(document, "w");
+        struct ww_error err = {0};
+        check_about("%s", is_sound ? "a sound document" : cases[i].to);
+        if (!CHECK(at && out))
+            return;
+        fprintf(out, "%.*s%s%s", (int)(at - sound), sound, is_sound ? "" : cases[i].to,
+                at + (is_sound ? 0 : strlen(cases[i].from)));
+        CHECK(!fclose(out));
+        struct ww_tokenizer *t = ww_tokenizer_open(scratch, &err);
+        CHECK(!t == !is_sound);
+        if (!is_sound && CHECK_HAS(err.text, document))
+            CHECK_HAS(err.text, cases[i].says);
+        ww_tokenizer_close(&t);
+    }
+}
+
+static void check_json(void)
+{
+    if (!CHECK(mkdtemp(scratch)))
+        return;
+    snprintf(document, sizeof document, "%s/tokenizer.json", scratch);
+    check_clip_json();
+    check_bert_json();
+    check_llama_json();
+    check_json_errors();
+    unlink(document);
+    rmdir(scratch);
 }
 
 static struct ww_tokenizer *open_kind(const char *model)
@@ -191,6 +373,9 @@ int main(void)
     check_kind("smollm2.gguf", "smollm2");
     check_kind("bert", "bert");
     check_kind("clip", "clip");
+    check_kind("smollm2", "smollm2");
+    check_kind("llama/tokenizer.json", "llama-json");
+    check_json();
     check_chat();
     return check_done();
 }

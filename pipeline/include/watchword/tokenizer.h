@@ -19,9 +19,12 @@ extern "C" {
 
 struct ww_tokenizer;
 
-// From what a GGUF file carries, or a directory with tokenizer.model, vocab.txt, vocab.json and
-// merges.txt (CLIP's) or a GGUF file: the first of these counts. WW_E_FILE; WW_E_UNSUPPORTED: another kind of file or tokenizer, or a rule of splitting that is not
-// known here.
+// From one of these files, or from a directory, in which the first that is there counts:
+// tokenizer.model; vocab.txt; tokenizer.json; vocab.json and merges.txt, if they are CLIP's; a GGUF
+// file. tokenizer_config.json beside the first four is read too. (For CLIP, tokenizer.json and
+// vocab.json give other ids where a text is not plain English, as the programs do that they were
+// made for.) WW_E_FILE, WW_E_UNSUPPORTED (another kind of file or tokenizer, or a rule of splitting
+// that is not known here), WW_E_MEMORY: all name the file and what is wrong in it.
 WW_API struct ww_tokenizer *ww_tokenizer_open(const char *path, struct ww_error *err);
 WW_API void ww_tokenizer_close(struct ww_tokenizer **tokenizer);
 
