@@ -40,8 +40,7 @@ uint32_t ww_get_char(const char *text, size_t bytes)
     return c < 0 ? 0xfffd : (uint32_t)c;
 }
 
-// Bytes of the maximal beginning of a character at `text`, which is no whole one: 1 or more.
-static size_t bad_part(const char *text, size_t bytes)
+size_t ww_bad_part(const char *text, size_t bytes)
 {
     for (size_t n = bytes < 3 ? bytes : 3; n > 1; n--) // would it be one if it went on?
         for (size_t missing = 1; missing + n <= 4; missing++) {
@@ -63,7 +62,7 @@ size_t ww_repair(const char *text, size_t bytes, char *out)
             memcpy(out + to, text + i, n);
             to += n;
         } else {
-            n = bad_part(text + i, bytes - i);
+            n = ww_bad_part(text + i, bytes - i);
             memcpy(out + to, "\xef\xbf\xbd", 3);
             to += 3;
         }

@@ -158,7 +158,7 @@ size_t ww_chat_encode(const struct ww_tokenizer *t, const struct ww_chat *chat, 
         return 0;
     const struct ww_guard guard = {p.contents, p.num_contents};
     const size_t num = ww_encode_guarded(t, p.text, p.bytes, WW_ENCODE_ADD_SPECIAL |
-                                         WW_ENCODE_PARSE_SPECIAL, &guard, out, max);
+                                         WW_ENCODE_PARSE_SPECIAL, &guard, out, NULL, max);
     free(p.text);
     free(p.contents);
     return num;

@@ -94,35 +94,42 @@ bool ww_tokenizer_read_clip(struct ww_tokenizer *t, const char *vocab, const cha
 // --- texts ---
 
 struct plain {
-    const struct ww_tokenizer *t;
+    const struct ww_output *o;
     char *text;
+    struct ww_span *spans; // of each byte, if wanted
     size_t bytes, room;
     bool sigma; // a capital one waits for what stands around it
     utf8proc_int32_t cluster[MAX_CLUSTER];
+    struct ww_span from[MAX_CLUSTER]; // of each of its characters
     int num;
 };
 
-static void put_char(struct plain *p, utf8proc_int32_t c)
+static void put_char(struct plain *p, utf8proc_int32_t c, struct ww_span from)
 {
     if (p->bytes + 8 > p->room) {
         p->room = 2 * p->room + CHUNK;
         p->text = realloc(p->text, p->room);
-        if (!p->text)
+        if (p->o->spans)
+            p->spans = reallocarray(p->spans, p->room, sizeof *p->spans);
+        if (!p->text || (p->o->spans && !p->spans))
             abort();
     }
-    p->bytes += ww_put_char((uint32_t)c, p->text + p->bytes);
+    const size_t n = ww_put_char((uint32_t)c, p->text + p->bytes);
+    for (size_t i = 0; p->spans && i < n; i++)
+        p->spans[p->bytes + i] = from;
+    p->bytes += n;
 }
 
-static void put_lower(struct plain *p, utf8proc_int32_t c)
+static void put_lower(struct plain *p, utf8proc_int32_t c, struct ww_span from)
 {
     if (c == 0x130) { // the one letter that becomes two
-        put_char(p, 'i');
-        put_char(p, 0x307);
-    } else if (c == 0x3a3 && !p->t->newer) {
+        put_char(p, 'i', from);
+        put_char(p, 0x307, from);
+    } else if (c == 0x3a3 && !p->o->t->newer) {
         p->sigma = true;
-        put_char(p, c);
+        put_char(p, c, from);
     } else {
-        put_char(p, utf8proc_tolower(c));
+        put_char(p, utf8proc_tolower(c), from);
     }
 }
 
@@ -132,7 +139,7 @@ static void end_cluster(struct plain *p)
     utf8proc_int32_t parts[4 * MAX_CLUSTER]; // no character decomposes into more than 4
     utf8proc_ssize_t num = 0;
     if (p->num == 1 && p->cluster[0] < 0x300) {
-        put_lower(p, p->cluster[0]);
+        put_lower(p, p->cluster[0], p->from[0]);
         p->num = 0;
     }
     for (int i = 0; i < p->num; i++) {
@@ -150,8 +157,10 @@ static void end_cluster(struct plain *p)
     }
     if (num)
         num = utf8proc_normalize_utf32(parts, num, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
-    for (utf8proc_ssize_t i = 0; i < num; i++)
-        put_lower(p, parts[i]);
+    const bool same = num == p->num && !memcmp(parts, p->cluster, (size_t)num * sizeof *parts);
+    for (utf8proc_ssize_t i = 0; i < num; i++) // where they melted, all come from all
+        put_lower(p, parts[i],
+                  same ? p->from[i] : (struct ww_span){p->from[0].begin, p->from[p->num - 1].end});
     p->num = 0;
 }
 
@@ -163,10 +172,11 @@ static bool attaches(utf8proc_int32_t c, utf8proc_category_t category)
            (c >= 0x1161 && c <= 0x1175) || (c >= 0x11a8 && c <= 0x11c2);
 }
 
-static void add_char(struct plain *p, utf8proc_int32_t c)
+static void add_char(struct plain *p, utf8proc_int32_t c, struct ww_span from)
 {
     if (p->num && (p->num == MAX_CLUSTER || c < 0x300 || !attaches(c, utf8proc_category(c))))
         end_cluster(p);
+    p->from[p->num] = from;
     p->cluster[p->num++] = c;
 }
 
@@ -177,18 +187,18 @@ static bool is_dropped(uint32_t c, utf8proc_category_t category)
            category == UTF8PROC_CATEGORY_CS;
 }
 
-static void clean_char(struct plain *p, uint32_t c)
+static void clean_char(struct plain *p, uint32_t c, struct ww_span from)
 {
     const utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
     const bool ideograph = ww_is_ideograph(c) || (c >= 0x2b820 && c <= 0x2b91f); // no gap here
     if (c == '\t' || c == '\n' || c == '\r' || category == UTF8PROC_CATEGORY_ZS) {
-        add_char(p, ' ');
+        add_char(p, ' ', from);
     } else if (!is_dropped(c, category)) {
         if (ideograph)
-            add_char(p, ' ');
-        add_char(p, (utf8proc_int32_t)c);
+            add_char(p, ' ', from);
+        add_char(p, (utf8proc_int32_t)c, from);
         if (ideograph)
-            add_char(p, ' ');
+            add_char(p, ' ', from);
     }
 }
 
@@ -252,8 +262,8 @@ static void lower_sigmas(struct plain *p)
 static size_t next_special(const struct plain *p, size_t i, uint32_t *id)
 {
     for (; i < p->bytes; i++) {
-        *id = ww_special_at(p->t, p->text + i, p->bytes - i);
-        if (*id != WW_NO_TOKEN && (!p->t->newer || p->t->tokens[*id].normalized))
+        *id = ww_special_at(p->o->t, p->text + i, p->bytes - i);
+        if (*id != WW_NO_TOKEN && p->o->t->tokens[*id].normalized)
             break;
     }
     return i;
@@ -263,13 +273,14 @@ static size_t next_special(const struct plain *p, size_t i, uint32_t *id)
 // a word of its own.
 static uint32_t special_word(const struct plain *p, size_t at)
 {
-    const uint32_t id = ww_special_at(p->t, p->text + at, p->bytes - at);
-    return id == p->t->special.bos || id == p->t->special.eos ? id : WW_NO_TOKEN;
+    const struct ww_tokenizer *t = p->o->t;
+    const uint32_t id = ww_special_at(t, p->text + at, p->bytes - at);
+    return id == t->special.bos || id == t->special.eos ? id : WW_NO_TOKEN;
 }
 
 static void encode_chunk(struct ww_output *o, struct plain *p)
 {
-    const struct ww_tokenizer *t = p->t;
+    const struct ww_tokenizer *t = o->t;
     end_cluster(p);
     if (p->sigma)
         lower_sigmas(p);
@@ -279,34 +290,39 @@ static void encode_chunk(struct ww_output *o, struct plain *p)
         if (o->parse && !t->newer && (id = special_word(p, i)) != WW_NO_TOKEN)
             special = i;
         if (i == special) {
-            ww_emit(o, id);
-            i += t->tokens[id].bytes;
+            const size_t n = t->tokens[id].bytes;
+            ww_emit(o, id, p->spans ? (struct ww_span){p->spans[i].begin, p->spans[i + n - 1].end}
+                                    : (struct ww_span){0});
+            i += n;
             special = t->newer ? next_special(p, i, &id) : p->bytes;
             continue;
         }
         bool blank;
         const size_t n = ww_next_clip_word(p->text + i, special - i, t->newer, &blank);
         if (!blank)
-            ww_encode_word(o, p->text + i, n);
+            ww_encode_word(o, p->text + i, n,
+                           (struct ww_source){p->spans ? p->spans + i : NULL, 0});
         i += n;
     }
     p->bytes = 0;
 }
 
-void ww_encode_clip(struct ww_output *o, const char *text, size_t bytes)
+void ww_encode_clip(struct ww_output *o, size_t at, size_t end)
 {
-    struct plain p = {.t = o->t};
-    for (size_t i = 0; i < bytes;) {
-        const size_t n = ww_utf8_char(text + i, bytes - i);
-        const uint32_t c = ww_get_char(text + i, n);
-        i += n;
-        if (p.t->newer)
-            add_char(&p, (utf8proc_int32_t)c);
+    struct plain p = {.o = o};
+    while (at < end) {
+        const size_t n = ww_utf8_char(o->text + at, end - at);
+        const uint32_t c = ww_get_char(o->text + at, n);
+        const struct ww_span from = {at, at + n};
+        at += n;
+        if (o->t->newer)
+            add_char(&p, (utf8proc_int32_t)c, from);
         else
-            clean_char(&p, c);
+            clean_char(&p, c, from);
         if (c == ' ' && p.bytes >= CHUNK)
             encode_chunk(o, &p);
     }
     encode_chunk(o, &p);
     free(p.text);
+    free(p.spans);
 }

@@ -5,81 +5,109 @@
 #include "base/utf8.h"
 #include "inner.h"
 
-void ww_emit(struct ww_output *o, uint32_t id)
+void ww_emit(struct ww_output *o, uint32_t id, struct ww_span from)
 {
     if (id == WW_NO_TOKEN)
         return;
-    if (o->num < o->max)
+    if (o->num < o->max) {
         o->ids[o->num] = id;
+        if (o->spans)
+            o->spans[o->num] = from;
+    }
     o->num++;
 }
 
-static void emit_bytes(struct ww_output *o, const char *text, size_t bytes)
+static bool is_inside(const struct ww_output *o, size_t at)
 {
-    for (size_t i = 0; i < bytes; i++) {
-        const uint32_t id = o->t->byte_ids[(unsigned char)text[i]];
-        ww_emit(o, id != WW_NO_TOKEN ? id : o->t->unknown);
+    return at < o->bytes && ((unsigned char)o->text[at] & 0xc0) == 0x80;
+}
+
+// Where bytes of a word stand in the text, as whole characters.
+static struct ww_span span_of(const struct ww_output *o, struct ww_source source, size_t begin,
+                              size_t end)
+{
+    if (!o->spans)
+        return (struct ww_span){0};
+    if (source.spans)
+        return (struct ww_span){source.spans[begin].begin, source.spans[end - 1].end};
+    struct ww_span span = {source.at + begin, source.at + end};
+    while (is_inside(o, span.begin))
+        span.begin--;
+    while (is_inside(o, span.end))
+        span.end++;
+    return span;
+}
+
+// How many symbols a word begins as.
+static size_t split_word(const struct ww_tokenizer *t, struct ww_symbol *s, const char *word,
+                         size_t bytes)
+{
+    size_t num = 0;
+    for (size_t i = 0, n; i < bytes; i += n, num++) {
+        n = t->pieces ? ww_utf8_char(word + i, bytes - i) : 1;
+        const uint32_t *ids = t->clip && i + 1 == bytes ? t->end_ids : t->byte_ids;
+        const uint32_t id = t->pieces ? ww_find_text(t, &t->by_text, word + i, n)
+                                      : ids[(unsigned char)word[i]];
+        s[num] = (struct ww_symbol){.text = word + i, .bytes = (uint32_t)n, .id = id};
+    }
+    return num;
+}
+
+void ww_encode_word(struct ww_output *o, const char *word, size_t bytes, struct ww_source source)
+{
+    const struct ww_tokenizer *t = o->t;
+    struct ww_symbol *s = ww_merger_symbols(o->merger, bytes);
+    const size_t num = split_word(t, s, word, bytes);
+    ww_merger_run(o->merger, t, num);
+    for (size_t i = 0; i < num; i++) {
+        if (!s[i].bytes)
+            continue;
+        const size_t begin = (size_t)(s[i].text - word), end = begin + s[i].bytes;
+        const struct ww_span from = span_of(o, source, begin, end);
+        if (s[i].id != WW_NO_TOKEN)
+            ww_emit(o, s[i].id, from);
+        else if (!t->pieces)
+            ww_emit(o, t->unknown, from);
+        for (size_t k = begin; k < end && s[i].id == WW_NO_TOKEN && t->pieces; k++) {
+            const uint32_t id = t->byte_ids[(unsigned char)word[k]];
+            ww_emit(o, id != WW_NO_TOKEN ? id : t->unknown, from);
+        }
     }
 }
 
 // SentencePiece: blanks are U+2581, one stands in front, and characters merge.
-static void encode_pieces(struct ww_output *o, const char *text, size_t bytes, bool prefix)
+static void encode_pieces(struct ww_output *o, size_t at, size_t end, bool prefix)
 {
-    char *plain = malloc(3 * bytes + 4);
-    if (!plain)
+    static const char mark[] = "\xe2\x96\x81";
+    const char *text = o->text;
+    const size_t room = 3 * (end - at) + 3;
+    char *plain = malloc(room);
+    struct ww_span *spans = o->spans ? calloc(room, sizeof *spans) : NULL;
+    if (!plain || (o->spans && !spans))
         abort();
-    size_t size = 0, num = 0;
-    if (o->t->spare_prefix && (*text == ' ' || (bytes >= 3 && !memcmp(text, "\xe2\x96\x81", 3))))
+    size_t size = 0;
+    if (o->t->spare_prefix && (text[at] == ' ' || (end - at >= 3 && !memcmp(text + at, mark, 3))))
         prefix = false;
-    if (prefix) {
-        memcpy(plain, "\xe2\x96\x81", 3);
-        size = 3;
+    for (size_t i = at, n; i < end || prefix; i += n) {
+        const bool blank = prefix || text[i] == ' ';
+        n = prefix ? 0 : blank ? 1 : ww_utf8_char(text + i, end - i);
+        const size_t length = blank ? 3 : n;
+        memcpy(plain + size, blank ? mark : text + i, length);
+        for (size_t k = 0; spans && k < length; k++)
+            spans[size + k] = (struct ww_span){i, i + n};
+        size += length;
+        prefix = false;
     }
-    for (size_t i = 0; i < bytes; i++) {
-        if (text[i] != ' ') {
-            plain[size++] = text[i];
-            continue;
-        }
-        memcpy(plain + size, "\xe2\x96\x81", 3);
-        size += 3;
-    }
-    struct ww_symbol *s = ww_merger_symbols(o->merger, size);
-    for (size_t i = 0; i < size; num++) {
-        const size_t n = ww_utf8_char(plain + i, size - i);
-        s[num] = (struct ww_symbol){.text = plain + i, .bytes = (uint32_t)n,
-                                    .id = ww_find_text(o->t, &o->t->by_text, plain + i, n)};
-        i += n;
-    }
-    ww_merger_run(o->merger, o->t, num);
-    for (size_t i = 0; i < num; i++)
-        if (s[i].bytes && s[i].id != WW_NO_TOKEN)
-            ww_emit(o, s[i].id);
-        else
-            emit_bytes(o, s[i].text, s[i].bytes);
+    ww_encode_word(o, plain, size, (struct ww_source){spans, 0});
     free(plain);
+    free(spans);
 }
 
-void ww_encode_word(struct ww_output *o, const char *word, size_t bytes)
+static void encode_bytes(struct ww_output *o, size_t at, size_t end)
 {
-    const struct ww_tokenizer *t = o->t;
-    struct ww_symbol *s = ww_merger_symbols(o->merger, bytes);
-    for (size_t i = 0; i < bytes; i++) {
-        const bool ends = t->clip && i + 1 == bytes;
-        s[i] = (struct ww_symbol){.text = word + i, .bytes = 1,
-                                  .id = (ends ? t->end_ids : t->byte_ids)[(unsigned char)word[i]]};
-    }
-    ww_merger_run(o->merger, t, bytes);
-    for (size_t i = 0; i < bytes; i++)
-        if (s[i].bytes)
-            ww_emit(o, s[i].id != WW_NO_TOKEN ? s[i].id : t->unknown);
-}
-
-static void encode_bytes(struct ww_output *o, const char *text, size_t bytes)
-{
-    for (size_t i = 0; i < bytes;) {
-        const size_t n = ww_next_piece(text + i, bytes - i, o->t->split_digits);
-        ww_encode_word(o, text + i, n);
-        i += n;
+    for (size_t n; at < end; at += n) {
+        n = ww_next_piece(o->text + at, end - at, o->t->split_digits);
+        ww_encode_word(o, o->text + at, n, (struct ww_source){NULL, at});
     }
 }
 
@@ -133,17 +161,17 @@ static size_t blanks_behind(const struct ww_tokenizer *t, const char *text, size
     return bytes - end;
 }
 
-static void encode_part(struct ww_output *o, const char *text, size_t bytes, bool first)
+static void encode_part(struct ww_output *o, size_t at, size_t end, bool first)
 {
     const struct ww_tokenizer *t = o->t;
     if (t->words)
-        ww_encode_words(o, text, bytes);
+        ww_encode_words(o, at, end);
     else if (t->clip)
-        ww_encode_clip(o, text, bytes);
+        ww_encode_clip(o, at, end);
     else if (!t->pieces)
-        encode_bytes(o, text, bytes);
-    else if (bytes)
-        encode_pieces(o, text, bytes, t->prefix && (first || t->legacy));
+        encode_bytes(o, at, end);
+    else if (at < end)
+        encode_pieces(o, at, end, t->prefix && (first || t->legacy));
 }
 
 // The first of the places from `i` on where a special token may begin, and how many bytes it may
@@ -160,10 +188,11 @@ static size_t unguarded(const struct ww_guard *guard, size_t *span, size_t i, si
     return i;
 }
 
-static void encode(struct ww_output *o, const char *text, size_t bytes, bool parse,
-                   const struct ww_guard *guard)
+static void encode(struct ww_output *o, bool parse, const struct ww_guard *guard)
 {
     const struct ww_tokenizer *t = o->t;
+    const char *text = o->text;
+    const size_t bytes = o->bytes;
     size_t begin = 0, span = 0, room;
     bool first = true;
     for (size_t i = 0; parse && i < bytes;) {
@@ -177,44 +206,71 @@ static void encode(struct ww_output *o, const char *text, size_t bytes, bool par
         size_t end = i;
         if (token->lstrip)
             end -= blanks_behind(t, text + begin, end - begin);
-        encode_part(o, text + begin, end - begin, first);
-        ww_emit(o, id);
+        encode_part(o, begin, end, first);
+        ww_emit(o, id, (struct ww_span){i, i + token->bytes});
         first = false;
         i += token->bytes;
         if (token->rstrip)
             i += blanks_in_front(t, text + i, bytes - i);
         begin = i;
     }
-    encode_part(o, text + begin, bytes - begin, first);
+    encode_part(o, begin, bytes, first);
+}
+
+// A place in a text, and the same place in what ww_repair made of it.
+struct place {
+    size_t at, repaired;
+};
+
+static size_t find_place(struct place *p, const char *text, size_t bytes, size_t repaired)
+{
+    while (p->repaired < repaired) {
+        const size_t n = ww_utf8_char(text + p->at, bytes - p->at);
+        p->at += n ? n : ww_bad_part(text + p->at, bytes - p->at);
+        p->repaired += n ? n : 3;
+    }
+    return p->at;
 }
 
 size_t ww_encode_guarded(const struct ww_tokenizer *t, const char *text, size_t bytes,
-                         unsigned flags, const struct ww_guard *guard, uint32_t *out, size_t max)
+                         unsigned flags, const struct ww_guard *guard, uint32_t *out,
+                         struct ww_span *spans, size_t max)
 {
     static const struct ww_guard none;
-    struct ww_output o = {.t = t, .merger = ww_merger_create(), .ids = out, .max = max};
+    struct ww_output o = {.t = t, .text = text, .bytes = bytes, .merger = ww_merger_create(),
+                          .ids = out, .spans = spans, .max = max};
     char *sound = NULL;
     if (!ww_utf8_valid(text, bytes)) {
         sound = malloc(3 * bytes);
         if (!sound)
             abort();
-        bytes = ww_repair(text, bytes, sound);
+        o.text = sound;
+        o.bytes = ww_repair(text, bytes, sound);
     }
     const bool add = flags & WW_ENCODE_ADD_SPECIAL;
     o.parse = flags & WW_ENCODE_PARSE_SPECIAL && !(guard && guard->num);
     if (add && t->add_bos)
-        ww_emit(&o, t->special.bos);
-    encode(&o, sound ? sound : text, bytes, flags & WW_ENCODE_PARSE_SPECIAL,
-           guard ? guard : &none);
+        ww_emit(&o, t->special.bos, (struct ww_span){0, 0});
+    encode(&o, flags & WW_ENCODE_PARSE_SPECIAL, guard ? guard : &none);
     if (add && t->add_eos)
-        ww_emit(&o, t->special.eos);
+        ww_emit(&o, t->special.eos, (struct ww_span){o.bytes, o.bytes});
+    struct place begin = {0}, end = {0};
+    for (size_t i = 0; sound && spans && i < o.num && i < max; i++)
+        spans[i] = (struct ww_span){find_place(&begin, text, bytes, spans[i].begin),
+                                    find_place(&end, text, bytes, spans[i].end)};
     free(sound);
     ww_merger_destroy(&o.merger);
     return o.num;
 }
 
+size_t ww_tokenizer_encode_spans(const struct ww_tokenizer *t, const char *text, size_t bytes,
+                                 unsigned flags, uint32_t *out, struct ww_span *spans, size_t max)
+{
+    return ww_encode_guarded(t, text, bytes, flags, NULL, out, spans, max);
+}
+
 size_t ww_tokenizer_encode(const struct ww_tokenizer *t, const char *text, size_t bytes,
                            unsigned flags, uint32_t *out, size_t max)
 {
-    return ww_encode_guarded(t, text, bytes, flags, NULL, out, max);
+    return ww_encode_guarded(t, text, bytes, flags, NULL, out, NULL, max);
 }

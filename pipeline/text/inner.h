@@ -137,30 +137,38 @@ void ww_merger_run(struct ww_merger *merger, const struct ww_tokenizer *t, size_
 
 struct ww_output {
     const struct ww_tokenizer *t;
+    const char *text; // all of it, UTF-8
+    size_t bytes;
     struct ww_merger *merger;
     uint32_t *ids;
+    struct ww_span *spans; // NULL: not wanted
     size_t num, max;
     bool parse; // special tokens are seen, anywhere
 };
-void ww_emit(struct ww_output *o, uint32_t id); // WW_NO_TOKEN: nothing
-void ww_encode_word(struct ww_output *o, const char *word, size_t bytes); // its bytes merge
-void ww_encode_words(struct ww_output *o, const char *text, size_t bytes);
-void ww_encode_clip(struct ww_output *o, const char *text, size_t bytes);
+void ww_emit(struct ww_output *o, uint32_t id, struct ww_span from); // WW_NO_TOKEN: nothing
+
+// Where the bytes of a word stand in the text: each has a span, or, with NULL, they stand at `at`.
+struct ww_source {
+    const struct ww_span *spans;
+    size_t at;
+};
+// Tokens of a word by merging: of its bytes, or (SentencePiece) of its characters.
+void ww_encode_word(struct ww_output *o, const char *word, size_t bytes, struct ww_source source);
+// A part of the text, from `at` to `end`.
+void ww_encode_words(struct ww_output *o, size_t at, size_t end);
+void ww_encode_clip(struct ww_output *o, size_t at, size_t end);
 // The longest special token that begins here, or WW_NO_TOKEN. `bytes` > 0.
 uint32_t ww_special_at(const struct ww_tokenizer *t, const char *text, size_t bytes);
 bool ww_is_ideograph(uint32_t c); // as BERT counts them, and CLIP after it
 
-// Parts of a text, in order, where no special token is seen.
-struct ww_span {
-    size_t begin, end;
-};
-struct ww_guard {
+struct ww_guard { // parts of a text, in order, where no special token is seen
     const struct ww_span *spans;
     size_t num;
 };
 // ww_tokenizer_encode; `guard` may be NULL, else the text is UTF-8.
 size_t ww_encode_guarded(const struct ww_tokenizer *t, const char *text, size_t bytes,
-                         unsigned flags, const struct ww_guard *guard, uint32_t *out, size_t max);
+                         unsigned flags, const struct ww_guard *guard, uint32_t *out,
+                         struct ww_span *spans, size_t max);
 
 // --- bytes.c ---
 
@@ -169,6 +177,8 @@ uint32_t ww_byte_to_char(unsigned char byte);
 int ww_char_to_byte(uint32_t c);
 size_t ww_put_char(uint32_t c, char out[4]);
 uint32_t ww_get_char(const char *text, size_t bytes); // of a whole character
+// Bytes of the maximal beginning of a character at `text`, which is no whole one: 1 or more.
+size_t ww_bad_part(const char *text, size_t bytes);
 // Copies text, bad parts as U+FFFD. `out` has room for 3 bytes a byte. Returns bytes.
 size_t ww_repair(const char *text, size_t bytes, char *out);
 // Length of the next piece of GPT-2's pattern; `bytes` > 0, UTF-8.

@@ -90,7 +90,9 @@ bool ww_tokenizer_read_words(struct ww_tokenizer *t, const char *path, const cha
 struct word {
     struct ww_output *o;
     char text[2 + 4 * MAX_WORD]; // "##" stands in front
-    size_t ends[MAX_WORD + 1]; // of each character
+    size_t ends[MAX_WORD + 1];   // of each character
+    struct ww_span from[MAX_WORD];
+    struct ww_span all;
     uint32_t num; // characters; more than MAX_WORD: too long
 };
 
@@ -122,21 +124,23 @@ static void end_word(struct word *w)
         const uint32_t id = w->num > MAX_WORD ? WW_NO_TOKEN : longest_piece(w, at, &to);
         if (id == WW_NO_TOKEN) {
             w->o->num = before;
-            ww_emit(w->o, w->o->t->special.unk);
+            ww_emit(w->o, w->o->t->special.unk, w->all);
             break;
         }
-        ww_emit(w->o, id);
+        ww_emit(w->o, id, (struct ww_span){w->from[at].begin, w->from[to - 1].end});
         at = to;
     }
     w->num = 0;
 }
 
-static void add_char(struct word *w, uint32_t c)
+static void add_char(struct word *w, uint32_t c, struct ww_span from)
 {
+    w->all = (struct ww_span){w->num ? w->all.begin : from.begin, from.end};
     if (w->num >= MAX_WORD) {
         w->num = MAX_WORD + 1;
         return;
     }
+    w->from[w->num] = from;
     const size_t at = w->ends[w->num++];
     w->ends[w->num] = at + ww_put_char(c, w->text + at);
 }
@@ -158,7 +162,7 @@ bool ww_is_ideograph(uint32_t c)
 }
 
 // A character without its accents, if they go, and in lower case.
-static void put_plain(struct word *w, uint32_t c)
+static void put_plain(struct word *w, uint32_t c, struct ww_span from)
 {
     const struct ww_tokenizer *t = w->o->t;
     utf8proc_int32_t parts[MAX_DECOMPOSED] = {(utf8proc_int32_t)c};
@@ -174,20 +178,21 @@ static void put_plain(struct word *w, uint32_t c)
         const bool alone = is_mark((uint32_t)parts[i], category);
         if (alone)
             end_word(w);
-        add_char(w, (uint32_t)(t->lower ? utf8proc_tolower(parts[i]) : parts[i]));
+        add_char(w, (uint32_t)(t->lower ? utf8proc_tolower(parts[i]) : parts[i]), from);
         if (alone)
             end_word(w);
     }
 }
 
-void ww_encode_words(struct ww_output *o, const char *text, size_t bytes)
+void ww_encode_words(struct ww_output *o, size_t at, size_t end)
 {
     struct word w = {.o = o, .ends = {2}};
-    for (size_t i = 0; i < bytes;) {
-        const size_t n = ww_utf8_char(text + i, bytes - i);
-        const uint32_t c = ww_get_char(text + i, n);
+    while (at < end) {
+        const size_t n = ww_utf8_char(o->text + at, end - at);
+        const uint32_t c = ww_get_char(o->text + at, n);
         const utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-        i += n;
+        const struct ww_span from = {at, at + n};
+        at += n;
         if (c == '\t' || c == '\n' || c == '\r' || category == UTF8PROC_CATEGORY_ZS ||
             category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP) {
             end_word(&w);
@@ -199,7 +204,7 @@ void ww_encode_words(struct ww_output *o, const char *text, size_t bytes)
         const bool alone = ww_is_ideograph(c);
         if (alone)
             end_word(&w);
-        put_plain(&w, c);
+        put_plain(&w, c, from);
         if (alone)
             end_word(&w);
     }

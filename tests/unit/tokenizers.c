@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "check.h"
 
 enum { MAX = 1 << 16 };
@@ -33,6 +34,36 @@ static bool same_ids(const struct ww_json *want, const uint32_t *ids, size_t num
     return i == num;
 }
 
+// In order, inside the text, and (in UTF-8) not inside a character; where the vector has them, the
+// very ones that the package "tokenizers" gives. (It has none where that package does otherwise: it
+// leaves out accents that melt into their letter, and counts blanks that a special token takes.)
+static void check_spans(const struct ww_tokenizer *t, const struct ww_json *v, const char *text,
+                        size_t bytes, const uint32_t *ids, size_t num)
+{
+    static uint32_t same[4 * MAX];
+    static struct ww_span spans[4 * MAX];
+    CHECK_CMP(ww_tokenizer_encode_spans(t, text, bytes, 3, same, spans, 4 * MAX), ==, num);
+    CHECK(!memcmp(ids, same, num * sizeof *ids));
+    bool sound = true;
+    for (size_t i = 0; i < num; i++)
+        sound &= spans[i].begin <= spans[i].end && spans[i].end <= bytes &&
+                 (!i || (spans[i].begin >= spans[i - 1].begin && spans[i].end >= spans[i - 1].end));
+    for (size_t i = 0; i < num && ww_utf8_valid(text, bytes); i++)
+        sound &= (spans[i].begin == bytes || (text[spans[i].begin] & 0xc0) != 0x80) &&
+                 (spans[i].end == bytes || (text[spans[i].end] & 0xc0) != 0x80);
+    CHECK(sound);
+    size_t at = 0;
+    const struct ww_json *want = ww_json_get(v, "spans");
+    for (const struct ww_json *x = ww_json_first(want); x; x = ww_json_next(x), at++) {
+        int64_t place = -1;
+        ww_json_integer(x, &place);
+        const size_t got = at % 2 ? spans[at / 2].end : spans[at / 2].begin;
+        if (!CHECK_CMP(at, <, 2 * num) || !CHECK_CMP(got, ==, (size_t)place))
+            break;
+    }
+    CHECK(!want || at == 2 * num);
+}
+
 static void check_vector(const struct ww_tokenizer *t, const struct ww_json *v)
 {
     static char text[MAX], got[4 * MAX], want[MAX], pieces[4 * MAX];
@@ -42,6 +73,7 @@ static void check_vector(const struct ww_tokenizer *t, const struct ww_json *v)
         t, text, bytes, WW_ENCODE_ADD_SPECIAL | WW_ENCODE_PARSE_SPECIAL, ids, 4 * MAX);
     CHECK(same_ids(ww_json_get(v, "ids"), ids, num));
     CHECK_CMP(ww_tokenizer_encode(t, text, bytes, 3, NULL, 0), ==, num);
+    check_spans(t, v, text, bytes, ids, num);
     const char *hex = ww_json_string(ww_json_get(v, "decoded_hex"));
     const size_t length = ww_tokenizer_decode(t, ids, num, false, got, sizeof got);
     if (hex) {
@@ -366,6 +398,36 @@ static void check_chat(void)
     ww_tokenizer_close(&llama);
 }
 
+// Spans in texts that no other program was asked for.
+static void check_some_spans(void)
+{
+    static const struct {
+        const char *model, *text;
+        size_t num, want[8];
+    } cases[] = {
+        {"bert", "Cafe\xcc\x81 x", 4, {0, 0, 0, 4, 7, 8, 8, 8}}, // an accent that goes: of no token
+        {"clip", "CAFE\xcc\x81\xe2\x80\x8b\xff?", 4, {0, 0, 0, 6, 10, 11, 11, 11}},
+        {"llama", "[DET] a", 3, {0, 0, 0, 5, 6, 7}},
+        {"smollm2.gguf", "a\xe2\x82", 2, {0, 1, 1, 3}}, // two bytes that become one U+FFFD
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ww_tokenizer *t = open_kind(cases[i].model);
+        uint32_t ids[8];
+        struct ww_span spans[8] = {0};
+        if (!CHECK(t))
+            return;
+        check_about("%s, spans", cases[i].model);
+        const size_t num = ww_tokenizer_encode_spans(t, cases[i].text, strlen(cases[i].text), 3,
+                                                     ids, spans, 8);
+        CHECK_CMP(num, ==, cases[i].num);
+        for (size_t k = 0; k < num && k < 4; k++) {
+            CHECK_CMP(spans[k].begin, ==, cases[i].want[2 * k]);
+            CHECK_CMP(spans[k].end, ==, cases[i].want[2 * k + 1]);
+        }
+        ww_tokenizer_close(&t);
+    }
+}
+
 int main(void)
 {
     check_kind("llama.gguf", "llama");
@@ -376,6 +438,7 @@ int main(void)
     check_kind("smollm2", "smollm2");
     check_kind("llama/tokenizer.json", "llama-json");
     check_json();
+    check_some_spans();
     check_chat();
     return check_done();
 }

@@ -38,6 +38,17 @@ enum ww_encode_flags {
 WW_API size_t ww_tokenizer_encode(const struct ww_tokenizer *tokenizer, const char *text,
                                   size_t bytes, unsigned flags, uint32_t *out, size_t max);
 
+// The same, and for each id the bytes of `text` that it comes from: whole characters, also where the
+// token is a part of one, and blanks in front where the token has one. What stands around a text by
+// WW_ENCODE_ADD_SPECIAL, and a blank that LLaMA wants in front, has an empty span there. Spans never
+// go back: neither begins nor ends. `spans` may be NULL.
+struct ww_span {
+    size_t begin, end;
+};
+WW_API size_t ww_tokenizer_encode_spans(const struct ww_tokenizer *tokenizer, const char *text,
+                                        size_t bytes, unsigned flags, uint32_t *out,
+                                        struct ww_span *spans, size_t max);
+
 // A text that grows token by token. Bytes that are the beginning of a character are held back until
 // it is whole. All zeros but the tokenizer is the beginning.
 struct ww_decoder {
