@@ -31,6 +31,15 @@ static void add_root(struct roots *roots, const char *path)
         roots->path[roots->num_paths++] = path;
 }
 
+// Of the user whom the environment names, or NULL.
+static const char *find_home(struct ww_arena *arena)
+{
+    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    if (data && *data == '/')
+        return ww_arena_printf(arena, "%s/watchword/models", data);
+    return home && *home == '/' ? ww_arena_printf(arena, "%s/.local/share/watchword/models", home) : NULL;
+}
+
 // As models.h gives them, most personal first.
 static struct roots *find_roots(void)
 {
@@ -43,11 +52,9 @@ static struct roots *find_roots(void)
         for (char *path; (path = strsep(&rest, ":"));)
             add_root(roots, path);
     }
-    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-    if (data && *data == '/')
-        add_root(roots, ww_arena_printf(arena, "%s/watchword/models", data));
-    else if (home && *home == '/')
-        add_root(roots, ww_arena_printf(arena, "%s/.local/share/watchword/models", home));
+    const char *home = find_home(arena);
+    if (home)
+        add_root(roots, home);
     add_root(roots, "/var/lib/watchword/models");
     add_root(roots, WW_MODELS_DIR);
     return roots;
@@ -129,6 +136,19 @@ bool ww_model_find(const char *model, char *dir, size_t size, struct ww_error *e
     if (ok)
         memcpy(dir, found, strlen(found) + 1);
     free_roots(roots);
+    return ok;
+}
+
+bool ww_model_home(char *dir, size_t size, struct ww_error *err)
+{
+    struct ww_arena *arena = ww_arena_create();
+    const char *home = find_home(arena);
+    bool ok = home || ww_fail(err, WW_E_FILE, "neither XDG_DATA_HOME nor HOME says where models go");
+    if (ok && strlen(home) >= size)
+        ok = ww_fail(err, WW_E_FILE, "%s: the path is longer than %zu bytes", home, size - 1);
+    if (ok)
+        memcpy(dir, home, strlen(home) + 1);
+    ww_arena_destroy(&arena);
     return ok;
 }
 

@@ -53,6 +53,7 @@ def expected(prefix, libdir, root):
     yield f"{prefix}/share/watchword/models/nano/NOTICE", "where the weights are from"
     for kind in ("detection", "pose", "status"):
         yield f"{prefix}/share/watchword/schema/{kind}.json", "schema of messages"
+    yield f"{prefix}/share/watchword/catalogue.json", "models to fetch"
     yield f"{prefix}/bin/watchword", "command"
     yield f"{prefix}/bin/watchwordd", "daemon"
     yield f"{prefix}/libexec/watchword/test-camera", "the demo's camera"

@@ -4,6 +4,7 @@
 
 #include <cjson/cJSON.h>
 #include <unistd.h>
+#include <watchword/catalogue.h>
 
 #include "base/json.h"
 #include "check.h"
@@ -55,6 +56,14 @@ static bool load_json(const char *path, struct ww_error *err)
     return worked;
 }
 
+static bool open_catalogue(const char *path, struct ww_error *err)
+{
+    struct ww_catalogue *catalogue = ww_catalogue_open(path, err);
+    const bool worked = catalogue != NULL;
+    ww_catalogue_close(&catalogue);
+    return worked;
+}
+
 int main(void)
 {
     const char *source = getenv("WATCHWORD_SOURCE");
@@ -70,5 +79,7 @@ int main(void)
     CHECK_CMP(until_it_works(open_weights, path), >, 2); // directory, byte order, pickle
     snprintf(path, sizeof(path), "%s/models/nano/config.json", source);
     CHECK_CMP(until_it_works(load_json, path), >, 200);
+    snprintf(path, sizeof(path), "%s/models/catalogue.json", source);
+    CHECK_CMP(until_it_works(open_catalogue, path), >, 200);
     return check_done();
 }

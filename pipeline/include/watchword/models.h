@@ -17,6 +17,10 @@ extern "C" {
 // Turns "nano", "nano:thunder" or a directory into a directory. WW_E_FILE lists where it looked.
 WW_API bool ww_model_find(const char *model, char *dir, size_t size, struct ww_error *err);
 
+// The folder that this user's own models go to, the second of those above; it need not exist. WW_E_FILE:
+// the environment names no home.
+WW_API bool ww_model_home(char *dir, size_t size, struct ww_error *err);
+
 // Whether the model is there, has the task and knows these words, as far as its config.json tells;
 // neither weights nor a device are opened. WW_E_FILE, WW_E_UNSUPPORTED (task, family), WW_E_TEXT (the
 // text lists the near words).
