@@ -9,7 +9,7 @@ static const struct command commands[] = {
     {"watch", "show what a running watchwordd publishes", cmd_watch},
     {"run", "look at a picture, film or stream, without a daemon", cmd_run},
     {"complete", "a language model goes on with a text, or answers", cmd_complete},
-    {"models", "list the installed models, or verify one", cmd_models},
+    {"models", "list the installed models, verify or fetch one", cmd_models},
     {"convert", "write weights in another format or type", cmd_convert},
     {"bench", "measure kernels and models on this device", cmd_bench},
     {"tokenize", "the ids of a text's tokens, and back", cmd_tokenize},

@@ -1,4 +1,4 @@
-// watchword models: what is installed, and is it sound?
+// watchword models: what is installed, is it sound, and what else is to be had?
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include <watchword/models.h>
 
 #include "cli.h"
+#include "fetch.h"
 #include "json.h"
 
 struct listing {
@@ -127,22 +128,34 @@ int cmd_models(int argc, char **argv)
     static const struct manual manual = {
         .usage = "models [list] [--json]\n"
                  "models list NAME|DIR\n"
-                 "models verify [--tensors] NAME|DIR|FILE",
+                 "models verify [--tensors] NAME|DIR|FILE\n"
+                 "models fetch [--into DIR] [--timeout S] [--json] NAME\n"
+                 "models fetch --list [--json]",
         .about = "Lists the models that are installed, or the words that one knows, or reads one\n"
-                 "completely and says what it is.\n"
+                 "completely and says what it is, or fetches one that the catalogue lists: what an\n"
+                 "earlier fetch left half done goes on, and a file gets its name when it is whole.\n"
                  "Models are looked for in $WATCHWORD_MODELS, ~/.local/share/watchword/models,\n"
                  "/var/lib/watchword/models and among those that came with watchword.",
         .examples = "  watchword models\n"
                     "  watchword models list nano\n"
                     "  watchword models verify nano\n"
-                    "  watchword models verify ./centernet.safetensors",
+                    "  watchword models verify ./centernet.safetensors\n"
+                    "  watchword models fetch --list\n"
+                    "  watchword models fetch all-MiniLM-L6-v2",
         .exits = "verify: 0 sound, 1 not sound,\nwith file and field in the error.",
         .max_args = 2,
     };
-    bool json = false, tensors = false;
+    bool json = false, tensors = false, list = false;
+    const char *into = NULL;
+    double silence_s = 30;
     const struct option options[] = {
         {"json", NULL, "one JSON object a line", OPTION_FLAG, &json},
         {"tensors", NULL, "verify: every tensor, too", OPTION_FLAG, &tensors},
+        {"list", NULL, "fetch: what the catalogue has", OPTION_FLAG, &list},
+        {"into", "DIR", "fetch: make the model's folder there [~/.local/share/watchword/models]",
+         OPTION_TEXT, &into},
+        {"timeout", "S", "fetch: try again when the server is silent so long [30]", OPTION_REAL,
+         &silence_s, 0.1, 3600},
         {0},
     };
     int status;
@@ -152,6 +165,10 @@ int cmd_models(int argc, char **argv)
         return list_models(json);
     if (argc == 2 && strcmp(argv[0], "verify") == 0)
         return verify_model(argv[1], tensors);
+    if (argc == 1 && strcmp(argv[0], "fetch") == 0 && list)
+        return list_catalogue(json);
+    if (argc == 2 && strcmp(argv[0], "fetch") == 0 && !list)
+        return fetch_model(argv[1], into, silence_s, json);
     if (argc == 2 && strcmp(argv[0], "list") == 0)
         return list_words(argv[1]);
     complain("models: '%s' is not what it takes; see watchword models --help", argv[argc - 1]);

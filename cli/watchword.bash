@@ -16,7 +16,8 @@ _watchword() {
             compopt -o default
             words=$(watchword models | sed -n 's/^\([^ ]*\)  *llama .*/\1/p')
             ;;
-        models:models) words="list verify" ;;
+        models:models) words="fetch list verify" ;;
+        models:fetch) words=$(watchword models fetch --list | cut -d' ' -f1) ;;
         watch:*) words="detection pose status" ;;
         help:help) words=$(watchword --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p') ;;
         *) compopt -o default ;;

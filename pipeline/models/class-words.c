@@ -113,7 +113,7 @@ static bool unknown_word(const struct ww_class_words *m, const char *word, struc
     return ww_fail(err, WW_E_TEXT,
                    "'%.100s' is none of the %d classes that %s knows; near: %s (all of "
                    "them: watchword models list %s). With " WW_CLASS_LEXICON " installed it "
-                   "understands other words, too: scripts/fetch-models minilm",
+                   "understands other words, too: watchword models fetch " WW_CLASS_LEXICON,
                    word, m->num, m->model, list, m->listed);
 }
 

@@ -79,6 +79,9 @@ class Usage(unittest.TestCase):
             (["run", "--task", "detct", "a.mp4"], "did you mean 'detect'?"),
             (["trace", "nano"], "--out is missing"),
             (["models", "verfy", "x"], "see watchword models --help"),
+            (["models", "fetch"], "see watchword models --help"),
+            (["models", "fetch", "--list", "x"], "see watchword models --help"),
+            (["models", "fetch", "--timeout", "0", "x"], "is not a number from 0.1 to 3600"),
             (["watch", "--endpoint", "nonsense", "--seconds", "1"], "is no endpoint"),
             (["bench"], "something is missing"),
             (["complete", "m.gguf"], "something is missing"),
@@ -234,6 +237,18 @@ class Models(unittest.TestCase):
         self.assertIn("nano", [m["name"] for m in lines])
         words = watchword("models", "list", "nano").stdout.splitlines()
         self.assertEqual((len(words), words[0]), (80, "person"))
+
+    def test_catalogue(self):
+        """The one that is shipped, without a user's own."""
+        with tempfile.TemporaryDirectory() as nobody:
+            env = {**os.environ, "XDG_CONFIG_HOME": nobody}
+            self.assertRegex(watchword("models", "fetch", "--list", env=env).stdout,
+                             r"(?m)^all-MiniLM-L6-v2 +bert +87 MiB  - +Apache-2.0$")
+            done = watchword("models", "fetch", "--list", "--json", env=env)
+            models = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertIn("deformable-detr", [m["name"] for m in models])
+        for m in models:
+            self.assertRegex(m.get("revision", ""), r"^([0-9a-f]{40}|main)$")
 
     def test_verify(self):
         done = watchword("models", "verify", "nano")
