@@ -8,7 +8,7 @@
 // nothing where the mean is large, and a row of channels is still in the cache. The second
 // walk also finds how far the mean is from its right place: Vulkan's division may miss by 2.5 units in
 // the last place, which 1 / sqrt(eps) multiplies where all channels are equal.
-PUSH(uint pixels; uint Q; uint x_step; uint y_step; float channels; float eps;)
+PUSH(uint pixels; uint y_pixels; uint Q; uint x_step; uint y_step; float channels; float eps;)
 INPUT_QUADS(0) // x
 INPUT_QUADS(1) // gain and lift of a quad, one after the other
 
@@ -37,7 +37,7 @@ void main()
     for (uint q = 0; q < push.Q; q++) {
         const vec4 y = (quad0(from + q * push.pixels) - mean - shift) * scale * quad1(2 * q) +
                        quad1(2 * q + 1);
-        if (p < push.pixels)
-            store(0, batch * push.y_step + q * push.pixels + p, y);
+        if (p < push.y_pixels)
+            store(0, batch * push.y_step + q * push.y_pixels + p, p < push.pixels ? y : vec4(0));
     }
 }

@@ -70,6 +70,7 @@ void ww_combine(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct
                 struct ww_tensor residual, enum ww_activation_fn act);
 
 // y = (x - mean) / sqrt(variance + eps) gain + lift, over the channels of each pixel; y may be x.
+// It may have more pixels, which are zero.
 void ww_layernorm(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   const struct ww_filter *w, float eps);
 

@@ -9,16 +9,17 @@
 #include <math.h>
 
 struct push {
-    uint32_t pixels, q, x_step, y_step;
+    uint32_t pixels, y_pixels, q, x_step, y_step;
     float channels, eps;
 };
 
 void ww_layernorm(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   const struct ww_filter *w, float eps)
 {
-    ww_expect(g, ww_same_shape(x, y) && w->c_in == x.c);
-    const struct push push = {(uint32_t)(x.h * x.w), (uint32_t)ww_quads(x), x.step, y.step,
-                              (float)x.c,            eps};
+    ww_expect(g, y.n == x.n && y.c == x.c && y.h * y.w >= x.h * x.w && w->c_in == x.c);
+    const struct push push = {(uint32_t)(x.h * x.w), (uint32_t)(y.h * y.w), (uint32_t)ww_quads(x),
+                              x.step,                y.step,                (float)x.c,
+                              eps};
     ww_launch(g, &ww_kernel_layernorm,
               &(struct ww_launch_params){.out = {y},
                                          .in = {x, ww_filter_tensor(g, w)},
@@ -26,7 +27,7 @@ void ww_layernorm(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                                          .push_bytes = sizeof push,
                                          .spec = (const uint32_t[]){8},
                                          .num_spec = 1,
-                                         .groups = {ww_div_up(x.h * x.w, 8), 1, (uint32_t)x.n},
+                                         .groups = {ww_div_up(y.h * y.w, 8), 1, (uint32_t)x.n},
                                          .batched = true});
 }
 
@@ -34,7 +35,7 @@ static void reference(const struct ww_args *a)
 {
     const struct ww_tensor y = a->out[0], x = a->in[0];
     const struct push *push = a->push;
-    for (int b = 0; b < a->batch; b++)
+    for (int b = 0; b < a->batch; b++) {
         for (int i = 0; i < x.h * x.w; i++) {
             double sum = 0, squares = 0;
             for (int c = 0; c < x.c; c++)
@@ -49,17 +50,23 @@ static void reference(const struct ww_args *a)
                     (float)((a->i[0][ww_at(x, b, c, 0, i)] - mean) * scale * w[0] + w[4]);
             }
         }
+        for (int i = x.h * x.w; i < y.h * y.w; i++)
+            for (int c = 0; c < y.c; c++)
+                a->o[0][ww_at(y, b, c, 0, i)] = 0;
+    }
 }
 
 static void attempt(struct ww_try *t, const int *size)
 {
     const int n = size[0], h = size[1], w = size[2], c = size[3];
     const struct ww_filter norm = ww_try_norm(t, c);
-    ww_layernorm(ww_try_cmd(t), ww_try_out(t, n, c, h, w), ww_try_in(t, n, c, h, w), &norm, 1e-5f);
+    ww_layernorm(ww_try_cmd(t), ww_try_out(t, n, c, 1, h * w + size[4]), ww_try_in(t, n, c, h, w),
+                 &norm, 1e-5f);
 }
 
-// batch, height, width, channels; the last are MiniLM's of eighty names
+// batch, height, width, channels, pixels more that come out; the last are MiniLM's of eighty names
 static const int sizes[][8] = {{1, 1, 1, 1}, {2, 3, 5, 7}, {1, 1, 33, 131}, {3, 1, 8, 48},
+                               {2, 4, 4, 12, 1},
                                {1, 80, 8, 384}, {0}};
 
 const struct ww_kernel ww_kernel_layernorm = {
