@@ -1,6 +1,7 @@
 #include "detr.h"
 #include "kernels.h"
 #include "resample.h"
+#include "swin.h"
 #include "tokens.h"
 
 const struct ww_kernel *const ww_kernels[] = {
@@ -11,4 +12,5 @@ const struct ww_kernel *const ww_kernels[] = {
     &ww_kernel_matmul, &ww_kernel_lookup, &ww_kernel_rmsnorm, &ww_kernel_causal,
     &ww_kernel_deformable, &ww_kernel_groupnorm, &ww_kernel_topk, &ww_kernel_gather,
     &ww_kernel_sinecode, &ww_kernel_refine, &ww_kernel_keep,
-    &ww_kernel_maxpool, &ww_kernel_resample, &ww_kernel_resize, NULL};
+    &ww_kernel_maxpool, &ww_kernel_resample, &ww_kernel_resize,
+    &ww_kernel_windows, &ww_kernel_merge, NULL};
