@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <string.h>
+
 bool ww_config_integer(const struct ww_json *config, const char *field, int usual, int low, int high,
                        int *out, struct ww_error *err)
 {
@@ -38,4 +40,14 @@ bool ww_config_bool(const struct ww_json *config, const char *field, bool usual,
     return !value || ww_json_kind(value) == WW_JSON_NULL || ww_json_bool(value, out) ||
            ww_fail(err, WW_E_FILE, "'%s' is %s; it must be true or false", field,
                    ww_json_kind_name(ww_json_kind(value)));
+}
+
+bool ww_config_word(const struct ww_json *config, const char *field, const char *word,
+                    struct ww_error *err)
+{
+    const struct ww_json *value = ww_json_get(config, field);
+    const char *found = value ? ww_json_string(value) : word;
+    return (found && !strcmp(found, word)) ||
+           ww_fail(err, WW_E_UNSUPPORTED, "'%s' is '%.40s'; only '%s' can be computed", field,
+                   found ? found : ww_json_kind_name(ww_json_kind(value)), word);
 }

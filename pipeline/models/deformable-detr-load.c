@@ -31,17 +31,6 @@ static bool check_part(const struct ww_deformable_shape *s, const char *part, st
                    s->width, part, s->heads);
 }
 
-// A field that must be a certain word, if it is there.
-static bool read_word(const struct ww_json *config, const char *field, const char *word,
-                      struct ww_error *err)
-{
-    const struct ww_json *value = ww_json_get(config, field);
-    const char *found = value ? ww_json_string(value) : word;
-    return (found && !strcmp(found, word)) ||
-           ww_fail(err, WW_E_UNSUPPORTED, "'%s' is '%.40s'; only '%s' can be computed", field,
-                   found ? found : ww_json_kind_name(ww_json_kind(value)), word);
-}
-
 bool ww_detr_read_shape(const struct ww_json *config, struct ww_detr_shape *s, struct ww_error *err)
 {
     *s = (struct ww_detr_shape){0};
@@ -55,8 +44,8 @@ bool ww_detr_read_shape(const struct ww_json *config, struct ww_detr_shape *s, s
         !ww_config_bool(config, "with_box_refine", false, &s->refine, err) ||
         !ww_config_bool(config, "two_stage", false, &s->two_stage, err) ||
         !ww_config_bool(config, "dilation", false, &s->dilated, err) ||
-        !read_word(config, "activation_function", "relu", err) ||
-        !read_word(config, "position_embedding_type", "sine", err))
+        !ww_config_word(config, "activation_function", "relu", err) ||
+        !ww_config_word(config, "position_embedding_type", "sine", err))
         return false;
     if (width % GROUPS || width % 8)
         return ww_fail(err, WW_E_UNSUPPORTED, "'d_model' is %d; it must be a multiple of %d", width,

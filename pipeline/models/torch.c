@@ -21,13 +21,13 @@ static float *need(struct ww_loader *l, const char *name, const char *part, cons
 }
 
 static void load_linears(struct ww_loader *l, struct ww_filter *f, int c_in, int c_out,
-                         const char *const *parts, int num_parts, const char *name)
+                         const char *const *parts, int num_parts, bool biased, const char *name)
 {
     const size_t in = (size_t)c_in, each = (size_t)c_out, all = each * (size_t)num_parts;
     float *w = NULL, *bias = NULL; // made once a tensor of that size was found
     for (int k = 0; k < num_parts && !l->failed; k++) {
         float *part = need(l, name, parts[k], ".weight", c_out, c_in);
-        float *lift = need(l, name, parts[k], ".bias", 0, c_out);
+        float *lift = biased ? need(l, name, parts[k], ".bias", 0, c_out) : NULL;
         if (!w && !l->failed) {
             w = calloc((in + 1) * all, sizeof *w);
             if (!w)
@@ -37,7 +37,7 @@ static void load_linears(struct ww_loader *l, struct ww_filter *f, int c_in, int
         for (size_t o = 0; !l->failed && o < each; o++) {
             for (size_t i = 0; i < in; i++)
                 w[i * all + (size_t)k * each + o] = part[o * in + i];
-            bias[(size_t)k * each + o] = lift[o];
+            bias[(size_t)k * each + o] = biased ? lift[o] : 0;
         }
         free(part);
         free(lift);
@@ -52,7 +52,14 @@ void ww_load_linear(struct ww_loader *l, struct ww_filter *f, int c_in, int c_ou
 {
     char name[MAX_NAME];
     WW_NAME_FROM(name, fmt);
-    load_linears(l, f, c_in, c_out, (const char *const[]){""}, 1, name);
+    load_linears(l, f, c_in, c_out, (const char *const[]){""}, 1, true, name);
+}
+
+void ww_load_product(struct ww_loader *l, struct ww_filter *f, int c_in, int c_out, const char *fmt, ...)
+{
+    char name[MAX_NAME];
+    WW_NAME_FROM(name, fmt);
+    load_linears(l, f, c_in, c_out, (const char *const[]){""}, 1, false, name);
 }
 
 void ww_load_linears(struct ww_loader *l, struct ww_filter *f, int c_in, int c_out,
@@ -60,7 +67,7 @@ void ww_load_linears(struct ww_loader *l, struct ww_filter *f, int c_in, int c_o
 {
     char name[MAX_NAME];
     WW_NAME_FROM(name, fmt);
-    load_linears(l, f, c_in, c_out, parts, num_parts, name);
+    load_linears(l, f, c_in, c_out, parts, num_parts, true, name);
 }
 
 void ww_load_spread(struct ww_loader *l, struct ww_filter *f, int c_in, int groups, int each,

@@ -20,6 +20,9 @@
 // y = x w' + b: NAME.weight [c_out][c_in], NAME.bias [c_out].
 void ww_load_linear(struct ww_loader *l, struct ww_filter *f, int c_in, int c_out, const char *fmt,
                     ...) WW_PRINTF(5, 6);
+// One without a bias.
+void ww_load_product(struct ww_loader *l, struct ww_filter *f, int c_in, int c_out, const char *fmt, ...)
+    WW_PRINTF(5, 6);
 // Several such layers of the same input side by side, as one whose outputs are theirs in turn:
 // NAME followed by each of `parts`, [c_out][c_in] each.
 void ww_load_linears(struct ww_loader *l, struct ww_filter *f, int c_in, int c_out,
