@@ -15,7 +15,8 @@ layout(constant_id = 5) const bool SCALED = false;
 layout(constant_id = 6) const bool RESIDUAL = false;
 layout(constant_id = 7) const bool FIRST = false; // the residual comes before the activation
 
-PUSH(uint pixels; uint Q; uint N; uint x_step; uint y_step; uint r_step; uint s_step;)
+PUSH(uint pixels; uint Q; uint N; uint x_step; uint y_step; uint r_step; uint s_step; uint pairs;
+     uint w_step;)
 INPUT_QUADS(0) // x
 INPUT_QUADS(1) // w: N texels of bias, then [Q][N][4]
 INPUT_QUADS(2) // r
@@ -25,16 +26,17 @@ void main()
 {
     const uint lane = gl_LocalInvocationID.x, batch = gl_WorkGroupID.z;
     const uint p0 = gl_WorkGroupID.y * LX * TM + lane, n0 = gl_WorkGroupID.x * TN;
+    const uint w0_at = batch * push.w_step;
     vec4 acc[TM * TN];
     UNROLL for (int n = 0; n < TN; n++) {
-        const vec4 bias = quad1(min(n0 + n, push.N - 1));
+        const vec4 bias = quad1(w0_at + min(n0 + n, push.N - 1));
         UNROLL for (int m = 0; m < TM; m++)
             acc[m * TN + n] = bias;
     }
     uint at[TM];
     UNROLL for (int m = 0; m < TM; m++)
         at[m] = batch * push.x_step + min(p0 + m * LX, push.pixels - 1);
-    uint w_at = push.N + 4 * n0 + (lane & 7);
+    uint w_at = w0_at + push.N + 4 * n0 + (lane & 7);
     for (uint q = 0; q < push.Q; q++) {
         vec4 a[TM];
         UNROLL for (int m = 0; m < TM; m++) {

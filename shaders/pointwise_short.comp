@@ -13,7 +13,8 @@ layout(constant_id = 4) const bool SCALED = false;
 layout(constant_id = 5) const bool RESIDUAL = false;
 layout(constant_id = 6) const bool FIRST = false; // the residual comes before the activation
 
-PUSH(uint pixels; uint Q_; uint N; uint x_step; uint y_step; uint r_step; uint s_step; uint pairs;)
+PUSH(uint pixels; uint Q_; uint N; uint x_step; uint y_step; uint r_step; uint s_step; uint pairs;
+     uint w_step;)
 INPUT_QUADS(0) // x
 INPUT_QUADS(1) // w: N texels of bias, then [Q][N][4]
 INPUT_QUADS(2) // r
@@ -23,6 +24,7 @@ void main()
 {
     const uint lane = gl_LocalInvocationID.x, batch = gl_WorkGroupID.z;
     const uint p0 = gl_WorkGroupID.x * LX * TM + lane;
+    const uint w_at = batch * push.w_step;
     vec4 x[Q][TM];
     UNROLL for (int q = 0; q < Q; q++)
         UNROLL for (int m = 0; m < TM; m++)
@@ -38,13 +40,13 @@ void main()
     const uint last = min(first + push.pairs * 2, push.N);
     for (uint n0 = first; n0 < last; n0 += 2) {
         vec4 acc[TM * 2];
-        const vec4 b0 = quad1(n0), b1 = quad1(n0 + 1);
+        const vec4 b0 = quad1(w_at + n0), b1 = quad1(w_at + n0 + 1);
         UNROLL for (int m = 0; m < TM; m++) {
             acc[2 * m] = b0;
             acc[2 * m + 1] = b1;
         }
         UNROLL for (int q = 0; q < Q; q++) {
-            const vec4 w = quad1(push.N + 4 * (q * push.N + n0) + (lane & 7));
+            const vec4 w = quad1(w_at + push.N + 4 * (q * push.N + n0) + (lane & 7));
             ACCUMULATE(IN_PAIRS, acc, TM, 2, 0, w, x[q])
         }
         UNROLL for (int n = 0; n < 2; n++)

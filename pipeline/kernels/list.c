@@ -3,6 +3,7 @@
 #include "resample.h"
 #include "swin.h"
 #include "tokens.h"
+#include "words.h"
 
 const struct ww_kernel *const ww_kernels[] = {
     &ww_kernel_prepare, &ww_kernel_conv2d, &ww_kernel_pointwise, &ww_kernel_depthwise,
@@ -13,4 +14,5 @@ const struct ww_kernel *const ww_kernels[] = {
     &ww_kernel_deformable, &ww_kernel_groupnorm, &ww_kernel_topk, &ww_kernel_gather,
     &ww_kernel_sinecode, &ww_kernel_refine, &ww_kernel_keep,
     &ww_kernel_maxpool, &ww_kernel_resample, &ww_kernel_resize,
-    &ww_kernel_windows, &ww_kernel_merge, NULL};
+    &ww_kernel_windows, &ww_kernel_merge,
+    &ww_kernel_asweights, &ww_kernel_tops, &ww_kernel_bothways, &ww_kernel_pool, &ww_kernel_best, NULL};

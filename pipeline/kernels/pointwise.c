@@ -5,6 +5,7 @@
 // tile of outputs stays ("long").
 
 #include "filter.h"
+#include "words.h"
 #include "pointwise.comp.h"
 #include "pointwise_short.comp.h"
 
@@ -15,13 +16,13 @@
 enum { LONG, SHORT };
 
 struct push {
-    uint32_t pixels, q, n, x_step, y_step, r_step, s_step, pairs;
+    uint32_t pixels, q, n, x_step, y_step, r_step, s_step, pairs, w_step;
 };
 
-void ww_pointwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
-                  const struct ww_filter *w, const struct ww_conv_params *params)
+// `w_step`: from one of the batch's weights to the next; 0: they share them.
+static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct ww_tensor w,
+                     uint32_t w_step, const struct ww_conv_params *params)
 {
-    ww_expect(g, w->k == 1 && w->c_in == x.c && w->c_out == y.c);
     ww_expect(g, x.n == y.n && x.h == y.h && x.w == y.w);
     ww_expect(g, !ww_some(params->residual) || ww_same_shape(params->residual, y));
     ww_expect(g, !ww_some(params->scale) || params->scale.c == x.c);
@@ -33,7 +34,7 @@ void ww_pointwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
     const struct push push = {(uint32_t)pixels,        (uint32_t)Q, (uint32_t)N, x.step, y.step,
                               params->residual.step, params->scale.step,
                               // Walk all outputs, unless there would be too few groups for two cores.
-                              strips >= 64 ? ww_div_up(N, 2) : 2};
+                              strips >= 64 ? ww_div_up(N, 2) : 2, w_step};
     const uint32_t act = params->act, scaled = ww_some(params->scale),
                    first = ww_some(params->residual) && params->residual_first,
                    residual = ww_some(params->residual) && !first;
@@ -43,7 +44,7 @@ void ww_pointwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
     ww_launch(g, &ww_kernel_pointwise,
               &(struct ww_launch_params){
                   .out = {y},
-                  .in = {x, ww_filter_tensor(g, w), params->residual, params->scale},
+                  .in = {x, w, params->residual, params->scale},
                   .push = &push,
                   .push_bytes = sizeof push,
                   .spec = brief ? short_spec : long_spec,
@@ -58,6 +59,20 @@ void ww_pointwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   .macs = (double)pixels * x.c * y.c});
 }
 
+void ww_pointwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
+                  const struct ww_filter *w, const struct ww_conv_params *params)
+{
+    ww_expect(g, w->k == 1 && w->c_in == x.c && w->c_out == y.c);
+    multiply(g, y, x, ww_filter_tensor(g, w), 0, params);
+}
+
+void ww_product(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct ww_tensor weights,
+                struct ww_tensor residual)
+{
+    ww_expect(g, weights.n == x.n && weights.w == ww_quads(y) * (1 + 4 * ww_quads(x)) + 8);
+    multiply(g, y, x, weights, weights.step, ww_conv_params(.residual = residual));
+}
+
 static void reference(const struct ww_args *a)
 {
     const struct ww_tensor y = a->out[0], x = a->in[0];
@@ -65,9 +80,9 @@ static void reference(const struct ww_args *a)
     const bool brief = a->in[0].h * a->in[0].w > 8 && push->q <= SHORT_QUADS;
     const enum ww_activation_fn act = brief ? a->spec[3] : a->spec[4];
     const bool first = brief ? a->spec[6] : a->spec[7];
-    const float *bias = a->i[1], *w = a->i[1] + 4 * push->n;
     const size_t plane = (size_t)push->pixels * 4;
     for (int b = 0; b < a->batch; b++) {
+        const float *bias = a->i[1] + 4 * (size_t)b * push->w_step, *w = bias + 4 * push->n;
         for (int o = 0; o < y.c; o++) {
             for (size_t p = 0; p < push->pixels; p++) {
                 const float *in = a->i[0] + (size_t)b * x.step * 4 + p * 4;
@@ -88,9 +103,19 @@ static void reference(const struct ww_args *a)
     }
 }
 
+// A third kind of product: of weights that are each picture's own.
 static void attempt(struct ww_try *t, const int *size)
 {
     const int n = size[0], h = size[1], w = size[2], c = size[3], o = size[4];
+    if (size[6] == 2) {
+        const struct ww_tensor rows = ww_try_in(t, n, c, 1, o);
+        const struct ww_tensor weights =
+            ww_activation(ww_try_cmd(t), n, 4, 1, ww_as_weights_texels(o, c, 1, true));
+        ww_as_weights(ww_try_cmd(t), weights, rows, ww_as_weights_params(.heads = 1, .turned = true));
+        ww_product(ww_try_cmd(t), ww_try_out(t, n, o, h, w), ww_try_in(t, n, c, h, w), weights,
+                   size[7] ? ww_try_in(t, n, o, h, w) : (struct ww_tensor){0});
+        return;
+    }
     const struct ww_filter filter = ww_try_conv(t, 1, c, o);
     const struct ww_tensor y = ww_try_out(t, n, o, h, w);
     ww_pointwise(ww_try_cmd(t), y, ww_try_in(t, n, c, h, w), &filter,
@@ -101,12 +126,14 @@ static void attempt(struct ww_try *t, const int *size)
                                 .residual_first = size[7] == 2));
 }
 
-// batch, height, width, channels in, out, activation, scaled, residual (2: before the activation)
+// batch, height, width, channels in, out, activation, scaled (2: ww_product), residual (2: before the
+// activation)
 static const int sizes[][8] = {{1, 1, 1, 1, 1, 0, 0, 0},      {1, 1, 1, 72, 24, 1, 0, 0},
                                {2, 5, 7, 19, 33, 1, 1, 1},    {3, 1, 9, 64, 3, 5, 1, 0},
                                {1, 13, 31, 131, 97, 3, 0, 1}, {2, 8, 8, 48, 16, 4, 0, 0},
                                {1, 16, 16, 52, 40, 6, 1, 1},  {1, 5, 9, 20, 12, 1, 0, 2},
-                               {1, 5, 9, 80, 12, 1, 0, 2},    {1, 25, 42, 2048, 512, 1, 0, 0},
+                               {1, 5, 9, 80, 12, 1, 0, 2},    {2, 1, 37, 24, 20, 0, 2, 1},
+                               {3, 1, 70, 64, 12, 0, 2, 0},   {1, 25, 42, 2048, 512, 1, 0, 0},
                                {1, 32, 32, 528, 88, 2, 0, 0},
                                {0}};
 
