@@ -8,7 +8,8 @@
 #define WW_GDINO_MAX_STORAGES 16
 
 // Attention both ways between tokens v of the picture and words t, of heads h, as checkpoints have it:
-//     z = (Q v + a) . (K t + b) / sqrt(width),  out_v = O_v softmax_t(z) (V_t t),  out_t = O_t softmax_v(z) (V_v v)
+//     z = (Q v + a) . (K t + b) / sqrt(width),
+//     out_v = O_v softmax_t(z) (V_t t),  out_t = O_t softmax_v(z) (V_v v)
 // and as it is computed, for words are few: what meets a word is folded onto it,
 //     z = v . key(t) + lift(t),  out_v = softmax_t(z) value(t),  out_t = out(softmax_v(z) v).
 struct ww_gdino_fusion {

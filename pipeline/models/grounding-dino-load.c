@@ -441,7 +441,8 @@ static void load_decoder_layer(struct names *n, const struct ww_deformable_shape
     load_attending(n, &to->self, D, QUERIES("self_attn", "self_attn"));
     ww_load_norm(&n->l, &to->self_norm, D, "%s", QUERIES("self_attn_layer_norm", "norm2"));
     load_asking(n, &to->words, D, QUERIES("encoder_attn_text", "ca_text"));
-    ww_load_norm(&n->l, &to->words_norm, D, "%s", QUERIES("encoder_attn_text_layer_norm", "catext_norm"));
+    ww_load_norm(&n->l, &to->words_norm, D, "%s",
+                 QUERIES("encoder_attn_text_layer_norm", "catext_norm"));
     ww_load_looking(&n->l, &to->look, s, "%s", QUERIES("encoder_attn", "cross_attn"));
     ww_load_norm(&n->l, &to->look_norm, D, "%s", QUERIES("encoder_attn_layer_norm", "norm1"));
     load_feeding(n, &to->feed, D, s->inner, QUERIES("fc1", "linear1"), QUERIES("fc2", "linear2"));
@@ -459,7 +460,8 @@ static void load_box(struct names *n, struct ww_gdino *m)
         const int k = i % m->shape.decoder_layers;
         snprintf(name, sizeof name, "%s",
                  i == k ? pick(n, "bbox_embed.%d", "bbox_embed.%d", k)
-                        : pick(n, "model.decoder.bbox_embed.%d", "transformer.decoder.bbox_embed.%d", k));
+                        : pick(n, "model.decoder.bbox_embed.%d",
+                               "transformer.decoder.bbox_embed.%d", k));
         char full[224];
         snprintf(full, sizeof full, "%s.layers.0.weight", name);
         if (ww_weights_find(n->l.weights, full))
@@ -485,7 +487,8 @@ static void load_queries(struct names *n, struct ww_gdino *m)
     free(table);
     ww_load_mlp(&n->l, &m->place, 2, 2 * D, D, D, "%s",
                 pick(n, "model.decoder.reference_points_head", "transformer.decoder.ref_point_head", 0));
-    ww_load_norm(&n->l, &m->norm, D, "%s", pick(n, "model.decoder.layer_norm", "transformer.decoder.norm", 0));
+    ww_load_norm(&n->l, &m->norm, D, "%s",
+                 pick(n, "model.decoder.layer_norm", "transformer.decoder.norm", 0));
     load_box(n, m);
 }
 

@@ -4,7 +4,7 @@
 
 #include "devices.h"
 #include "base/json.h"
-#include "models/grounding-dino.h"
+#include "models/grounding-dino-phrases.h"
 
 #define DATA "/tests/models/grounding-dino/"
 
@@ -15,7 +15,8 @@ static char *path_of(const char *folder, const char *name)
     return path;
 }
 
-static const int32_t ends[WW_GDINO_ENDS] = {101, 102, 1012, 1029};
+static struct ww_tokenizer *tokenizer;
+static struct ww_gdino_vocabulary vocabulary;
 static const int channels[WW_GDINO_MAPS] = {24, 48, 96};
 
 struct run {
@@ -87,11 +88,11 @@ static void compare(struct run *r, const char *stage, const float *got, int n, i
     for (int b = 0; b < n; b++)
         for (int i = 0; i < want_rows; i++)
             for (int k = 0; k < want_c; k++) {
-                const size_t from = turned ? ((size_t)b * (size_t)want_c + (size_t)k) * (size_t)want_rows + (size_t)i
-                                           : ((size_t)b * (size_t)want_rows + (size_t)i) * (size_t)want_c + (size_t)k;
-                const double x = k < c ? (double)got[((size_t)b * (size_t)rows + (size_t)i) * (size_t)c + (size_t)k]
+                const int at = turned ? (b * want_c + k) * want_rows + i
+                                      : (b * want_rows + i) * want_c + k;
+                const double x = k < c ? (double)got[(b * rows + i) * c + k]
                                        : -HUGE_VAL; // behind the end of a text
-                const double y = number(want, from);
+                const double y = number(want, (size_t)at);
                 const double d = x == y ? 0 : fabs(x - y);
                 worst = d <= worst ? worst : isnan(d) ? HUGE_VAL : d;
             }
@@ -180,7 +181,7 @@ static bool read_texts(struct run *r, struct ww_error *err)
             text.ids[i] = (int32_t)whole(ids, (size_t)(b * r->tokens + i));
             text.num += (int)whole(mask, (size_t)(b * r->tokens + i));
         }
-        ww_gdino_divide(&text, ends);
+        ww_gdino_divide(&text, vocabulary.ends);
         if (!ww_gdino_listen(r->reader, &r->reading, &text, &r->texts[b], err))
             return false;
         compare_divided(r, b);
@@ -243,6 +244,63 @@ static void compare_logits(struct run *r)
     free(rows);
 }
 
+// What is found, and by what words: equal letter by letter.
+static void compare_found(struct run *r, const struct ww_json *at_case, int b)
+{
+    double box_threshold, text_threshold;
+    char name[32];
+    snprintf(name, sizeof name, "post%d.queries", b);
+    const struct ww_weight *queries = golden(r, name);
+    const struct ww_json *detection = ww_json_first(ww_json_get(at_case, "detections"));
+    for (int i = 0; i < b; i++)
+        detection = ww_json_next(detection);
+    const struct ww_json *want = ww_json_first(
+        ww_json_get(detection, r->original ? "original_phrases" : "labels"));
+    ww_json_number(ww_json_get(at_case, "box_threshold"), &box_threshold);
+    ww_json_number(ww_json_get(at_case, "text_threshold"), &text_threshold);
+    const struct ww_tensor t = r->pass.logits;
+    const struct ww_gdino_caption caption = {.text = r->texts[b].text};
+    int64_t found = 0;
+    check_about("found of picture %d of %s%s", b, r->name, r->original ? ", original" : "");
+    for (int q = 0; q < t.w; q++) {
+        float likely[WW_GDINO_MAX_TOKENS];
+        char label[1024];
+        ww_gdino_likely(&caption.text, (float *)ww_plan_host(r->plan, t) + ww_at(t, b, 0, 0, q), t.w,
+                        likely);
+        if (!((double)ww_gdino_match(&caption, likely).score > box_threshold))
+            continue;
+        ww_gdino_label(&vocabulary, &caption.text, likely, (float)text_threshold,
+                       r->original ? WW_GDINO_ORIGINAL : WW_GDINO_LIBRARY, label, sizeof label);
+        if (!CHECK(want != NULL && found < queries->dim[0]))
+            return;
+        CHECK_STR(label, ww_json_string(want));
+        if (!r->original)
+            CHECK_CMP(whole(queries, (size_t)found), ==, (int64_t)q);
+        want = ww_json_next(want);
+        found++;
+    }
+    CHECK_CMP(found, ==, queries->dim[0]);
+}
+
+// The very ids that the implementations made, from the text as it is given.
+static void compare_ids(struct run *r, const struct ww_json *at_case)
+{
+    const struct ww_weight *ids = golden(r, "text.input_ids");
+    const struct ww_json *text = ww_json_first(ww_json_get(at_case, "text"));
+    for (int b = 0; b < r->n; b++, text = ww_json_next(text)) {
+        struct ww_error err = {0};
+        struct ww_gdino_prompt *p = ww_gdino_prompt_as_given(&vocabulary, ww_json_string(text), &err);
+        check_about("ids of text %d of %s", b, r->name);
+        if (!CHECK(p && p->num_captions == 1))
+            continue;
+        CHECK_CMP(p->captions[0].text.num, ==, r->texts[b].text.num);
+        for (int i = 0; i < p->captions[0].text.num; i++)
+            CHECK_CMP((int64_t)p->captions[0].text.ids[i], ==,
+                      whole(ids, (size_t)(b * r->tokens + i)));
+        ww_gdino_prompt_destroy(&p);
+    }
+}
+
 static void check_case(struct ww_device *device, const struct ww_gdino *model, bool original,
                        const char *name, int least)
 {
@@ -275,6 +333,11 @@ static void check_case(struct ww_device *device, const struct ww_gdino *model, b
         if (CHECK(ww_plan_run(r.plan, r.n, &err))) {
             compare_stages(&r, r.plan);
             compare_logits(&r);
+            struct ww_json *at_case = ww_json_load(path_of(name, "case.json"), 1 << 16, NULL, &err);
+            compare_ids(&r, at_case);
+            for (int b = 0; b < r.n; b++)
+                compare_found(&r, at_case, b);
+            ww_json_free(&at_case);
         }
     }
     if (err.code)
@@ -318,16 +381,124 @@ static void check_model(struct ww_device *device, void *shape)
     check_layout(device, shape, "model-original", "groundingdino_tiny.pth", true);
 }
 
+// Phrases ------------------------------------------------------------------------------------------
+
+static void check_prompt(const char *const *phrases, int num, const char *told, int num_phrases,
+                         int num_captions)
+{
+    struct ww_error err = {0};
+    struct ww_gdino_prompt *p = ww_gdino_prompt_create(&vocabulary, phrases, num, &err);
+    check_about("prompt '%.40s'", num ? phrases[0] : "");
+    CHECK(!p == !!told);
+    CHECK(p || strstr(err.text, told));
+    if (!p) {
+        if (!strstr(err.text, told))
+            printf("%s\n", err.text);
+        return;
+    }
+    CHECK_CMP(p->num_phrases, ==, num_phrases);
+    CHECK_CMP(p->num_captions, ==, num_captions);
+    int next = 0; // each phrase is in one caption, whole and in its turn
+    for (int c = 0; c < p->num_captions; c++) {
+        const struct ww_gdino_caption *caption = &p->captions[c];
+        CHECK_CMP(caption->text.num, <=, vocabulary.max_tokens);
+        CHECK_CMP(caption->text.ids[0], ==, vocabulary.cls);
+        CHECK_CMP(caption->text.ids[caption->text.num - 1], ==, vocabulary.sep);
+        for (int i = 1; i + 1 < caption->text.num; i++) {
+            CHECK_CMP(caption->phrase[i], ==, next);
+            CHECK_CMP(caption->text.block[i], ==, caption->text.block[i - caption->text.position[i]]);
+            next += caption->closes[i];
+        }
+    }
+    CHECK_CMP(next, ==, p->num_phrases);
+    ww_gdino_prompt_destroy(&p);
+}
+
+#define PROMPT(...) (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)
+
+static void check_prompts(void)
+{
+    check_prompt(PROMPT("a cat", "a remote control"), NULL, 2, 1);
+    check_prompt(PROMPT("a cat. a remote control."), NULL, 2, 1);
+    check_prompt(PROMPT(" .a cat ..  silver spoon ?wooden table", "boat."), NULL, 4, 1);
+    check_prompt(PROMPT("[SEP] [CLS] cat"), NULL, 1, 1); // letters and brackets, no tokens of control
+    check_prompt(NULL, 0, "no phrase is given", 0, 0);
+    check_prompt(PROMPT(""), "no words", 0, 0);
+    check_prompt(PROMPT("a cat", " \t"), "no words", 0, 0);
+    check_prompt(PROMPT("....??.."), "no words", 0, 0);
+    check_prompt(PROMPT("\x01\x02\x7f"), "no words", 0, 0);
+    check_prompt(PROMPT("cat\xff"), "UTF-8", 0, 0);
+    check_prompt(PROMPT("\xf0\x9f\x98\x80 \xf0\x9f\x98\x81"), "can read none", 0, 0);
+
+    // 300 phrases of two tokens and a mark: 84 fit into 256 tokens.
+    const char *many[WW_GDINO_MAX_PHRASES + 1];
+    for (int i = 0; i <= WW_GDINO_MAX_PHRASES; i++)
+        many[i] = "a cat";
+    check_prompt(many, 300, NULL, 300, 4);
+    check_prompt(many, WW_GDINO_MAX_PHRASES, NULL, WW_GDINO_MAX_PHRASES, 12);
+    check_prompt(many, WW_GDINO_MAX_PHRASES + 1, "more than 1000 phrases", 0, 0);
+
+    enum { LARGE = 100000 };
+    char *large = malloc(LARGE + 1);
+    if (!large)
+        abort();
+    large[LARGE] = '\0';
+    for (int i = 0; i < LARGE; i++)
+        large[i] = "cat "[i % 4];
+    check_prompt(PROMPT(large), "a phrase of 25000 tokens", 0, 0);
+    memset(large, '.', LARGE);
+    check_prompt(PROMPT(large), "no words", 0, 0);
+    memset(large, 'a', LARGE); // a word of more than 100 letters is none
+    check_prompt(PROMPT(large), "can read none", 0, 0);
+    memset(large, 1, LARGE);
+    check_prompt(PROMPT(large), "no words", 0, 0);
+    for (int i = 0; i < LARGE; i++)
+        large[i] = "a."[i % 2];
+    check_prompt(PROMPT(large), "more than 1000 phrases", 0, 0);
+    free(large);
+}
+
+// Of tokens' likelihood, what phrases come to.
+static void check_matches(void)
+{
+    struct ww_error err = {0};
+    struct ww_gdino_prompt *p =
+        ww_gdino_prompt_create(&vocabulary, PROMPT("a cat", "a remote control"), &err);
+    check_about("matches");
+    if (!CHECK(p != NULL))
+        return;
+    const struct ww_gdino_caption *c = &p->captions[0];
+    // [CLS] a cat . a remote control . [SEP]
+    const float marked[] = {0.1f, 0.2f, 0.6f, 0.3f, 0.1f, 0.5f, 0.3f, 0.7f, 0.05f};
+    struct ww_gdino_match m = ww_gdino_match(c, marked);
+    CHECK_NEAR((double)m.score, 0.7, 1e-7); // a closing mark speaks for its phrase
+    CHECK_CMP(m.phrase, ==, 1);
+    CHECK_NEAR((double)ww_gdino_match_whole(c, marked, 0), 0.4, 1e-6);
+    CHECK_NEAR((double)ww_gdino_match_whole(c, marked, 1), 0.3, 1e-6);
+    CHECK((double)ww_gdino_match_whole(c, marked, 2) < 0);
+    const float first[] = {0.9f, 0.2f, 0.6f, 0.3f, 0.1f, 0.5f, 0.3f, 0.1f, 0.05f};
+    m = ww_gdino_match(c, first);
+    CHECK_NEAR((double)m.score, 0.9, 1e-7); // of [CLS], which is no phrase's
+    CHECK_CMP(m.phrase, ==, 0);
+    ww_gdino_prompt_destroy(&p);
+}
+
 int main(void)
 {
     struct ww_error err = {0};
     struct ww_gdino_shape shape;
     struct ww_json *config = ww_json_load(path_of("model", "config.json"), 1 << 20, NULL, &err);
+    tokenizer = ww_tokenizer_open(path_of("model", ""), &err);
     check_about("configuration");
-    if (CHECK(config && ww_gdino_read_shape(config, &shape, &err)))
+    if (CHECK(config && tokenizer && ww_gdino_read_shape(config, &shape, &err) &&
+              ww_gdino_vocabulary(tokenizer, shape.text.words, shape.max_tokens, &vocabulary, &err))) {
+        check_prompts();
+        check_matches();
         check_devices(check_model, &shape);
-    else
+    } else {
         printf("%s\n", err.text);
+    }
+    ww_tokenizer_close(&tokenizer);
     ww_json_free(&config);
     return check_done();
 }
