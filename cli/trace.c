@@ -17,7 +17,8 @@ static const struct manual manual = {
         "\"0.row.012\"): how a model is compared with another implementation of it.\n\n"
         "A case is a JSON file with any of \"images\" (paths relative to it), \"text\", \"ids\",\n"
         "\"task\", \"input_size\", \"input\" ([width, height]), \"size\" (an object of\n"
-        "\"shortest_edge\" and \"longest_edge\", px) and \"threshold\"; options win over it.\n"
+        "\"shortest_edge\" and \"longest_edge\", px) and \"threshold\" or \"box_threshold\"; options\n"
+        "win over it. A text, one for each picture or one for all, is read as it stands.\n"
         "A model that can look at several pictures at once does so with all of them.\n\n"
         "With --ids, DIR is a language model of LLaMA's architecture, or its GGUF file, and the\n"
         "stages are those of that prompt (\"embed\", \"layer.0.q_rope\", \"logits\").",
@@ -86,15 +87,38 @@ static bool read_ids(struct session *s, struct ww_error *err)
     return true;
 }
 
+static void add_text(struct session *s, const char *text)
+{
+    s->texts.items = realloc(s->texts.items, sizeof *s->texts.items * (size_t)(s->texts.num_items + 1));
+    if (!s->texts.items)
+        abort();
+    s->texts.items[s->texts.num_items++] = text;
+}
+
+// A text, or several of them.
+static bool read_texts(struct session *s, struct ww_error *err)
+{
+    const struct cJSON *text = json_at(s->document, "text");
+    if (!text || s->texts.num_items > 0)
+        return true;
+    if (json_text(text, "", NULL))
+        add_text(s, json_text(text, "", NULL));
+    for (const struct cJSON *i = json_first(text); i; i = json_next(i)) {
+        if (!json_text(i, "", NULL))
+            return ww_fail(err, WW_E_FILE, "%s: 'text': texts are wanted", s->case_path);
+        add_text(s, json_text(i, "", NULL));
+    }
+    return true;
+}
+
 // What the case says and no option did. Only what the models of this version read may be asked for.
 static bool read_case(struct session *s, struct ww_error *err)
 {
     s->document = json_load(s->case_path, err);
     if (!s->document)
         return false;
-    if (json_at(s->document, "text"))
-        return ww_fail(err, WW_E_UNSUPPORTED, "%s: 'text': no model here reads words yet; 'ids' are read",
-                       s->case_path);
+    if (!read_texts(s, err))
+        return false;
     const struct cJSON *ids = json_at(s->document, "ids");
     if (!ids)
         ids = json_at(s->document, "prompt_ids"); // what the golden sets of decoders call it
@@ -114,7 +138,7 @@ static bool read_case(struct session *s, struct ww_error *err)
         s->longest_edge = (int)json_number(size, "longest_edge", 0);
     }
     if (s->threshold <= 0)
-        s->threshold = json_number(s->document, "threshold", 0);
+        s->threshold = json_number(s->document, "threshold", json_number(s->document, "box_threshold", 0));
     if (s->images.num_items > 0)
         return true;
     const char *slash = strrchr(s->case_path, '/');
@@ -153,7 +177,8 @@ static bool trace(struct session *s, struct ww_error *err)
     const bool traced =
         ww_trace(engine,
                  ww_trace_params(.model = s->model, .task = (enum ww_task)task, .images = s->frames,
-                                 .num_images = s->num_frames, .ids = s->tokens,
+                                 .num_images = s->num_frames, .texts = s->texts.items,
+                                 .num_texts = s->texts.num_items, .ids = s->tokens,
                                  .num_ids = s->num_tokens, .input_size = s->input_size,
                                  .input_width = s->input[0], .input_height = s->input[1],
                                  .shortest_edge = s->shortest_edge,
@@ -170,7 +195,7 @@ int cmd_trace(int argc, char **argv)
     const struct option options[] = {
         {"image", "FILE", "a picture, or a film's first frame; may be repeated", OPTION_LIST,
          &s.images},
-        {"text", "STRING", "words, for a model that reads them; may be repeated", OPTION_LIST,
+        {"text", "STRING", "what a model that reads words is asked; may be repeated", OPTION_LIST,
          &s.texts},
         {"ids", "N,N,...", "numbers of tokens, for a language model", OPTION_TEXT, &s.ids},
         {"task", "TASK", "detect, pose, ... [detect]", OPTION_TEXT, &s.task_name},
@@ -191,10 +216,6 @@ int cmd_trace(int argc, char **argv)
     if (!s.out) {
         complain("trace: --out is missing; see watchword trace --help");
         return WRONG_USAGE;
-    }
-    if (s.texts.num_items > 0) {
-        complain("trace: --text: no model here reads words yet; --ids are read");
-        return FAILED;
     }
     catch_signals();
     struct ww_error err = {0};

@@ -32,6 +32,7 @@ static void read_object(struct ww_object *object, const GstStructure *s)
     gst_structure_get_double(s, "score", &score);
     gst_structure_get_int(s, "phrase", &object->phrase);
     object->label = gst_structure_get_string(s, "label");
+    object->words = gst_structure_get_string(s, "words");
     object->score = (float)score;
     const GValue *box = array_field(s, "box"), *keypoints = array_field(s, "keypoints");
     if (box) {
@@ -60,6 +61,7 @@ bool sighting_init(struct sighting *sighting, GstMessage *message)
     gst_structure_get_uint(s, "revision", &revision);
     gst_structure_get_int(s, "width", &r->width);
     gst_structure_get_int(s, "height", &r->height);
+    gst_structure_get_int(s, "captions", &r->num_captions);
     gst_structure_get_uint64(s, "replaced", &sighting->replaced);
     gst_structure_get_uint64(s, "skipped-rate", &sighting->skipped_rate);
     gst_structure_get_uint64(s, "failed", &sighting->failed);

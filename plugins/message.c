@@ -14,6 +14,8 @@ static void append_object(GValue *list, const struct ww_object *o, bool with_key
     GstStructure *object =
         gst_structure_new("object", "label", G_TYPE_STRING, o->label, "phrase", G_TYPE_INT,
                           o->phrase, "score", G_TYPE_DOUBLE, (double)o->score, NULL);
+    if (o->words)
+        gst_structure_set(object, "words", G_TYPE_STRING, o->words, NULL);
     ww_meta_set_box(object, o);
     if (with_keypoints)
         ww_meta_set_keypoints(object, o);
@@ -39,6 +41,8 @@ GstStructure *ww_message_new(const struct ww_result *r, const struct ww_moment *
                           "reference-clock", G_TYPE_STRING, moment->reference_clock, NULL);
     if (r->keypoint_set)
         gst_structure_set(s, "keypoint-set", G_TYPE_STRING, r->keypoint_set, NULL);
+    if (r->num_captions > 1)
+        gst_structure_set(s, "captions", G_TYPE_INT, r->num_captions, NULL);
     ww_tally_set(s, tally);
 
     GValue objects = G_VALUE_INIT;

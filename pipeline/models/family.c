@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct ww_family *const families[] = {&ww_family_nano, &ww_family_deformable_detr};
+static const struct ww_family *const families[] = {&ww_family_nano, &ww_family_deformable_detr,
+                                                  &ww_family_grounding_dino};
 
 const struct ww_family *ww_family_find(const char *name)
 {

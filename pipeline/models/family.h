@@ -9,6 +9,7 @@
 
 #define WW_MAX_OBJECTS   100
 #define WW_MAX_KEYPOINTS 32 // of one object
+#define WW_WORDS_BYTES   128 // of what of the words an object was found by
 
 // Words as a model understood them: one revision of a watch.
 struct ww_words {
@@ -17,6 +18,7 @@ struct ww_words {
     char **phrases;    // as given, or the model's classes where none were
     int *targets;      // what each is to the model: its class
     struct ww_understanding *understood; // of each phrase; its texts are ours. NULL: nothing to say
+    bool as_given; // set before: the one phrase is a model's whole text, letter by letter, for a trace
 };
 void ww_words_free(struct ww_words **words);
 
@@ -35,6 +37,8 @@ struct ww_look_params {
 struct ww_findings {
     int num_objects;
     const char *keypoint_set;
+    int num_captions; // texts that the phrases were asked in, if more than one was needed
+    char words[WW_MAX_OBJECTS][WW_WORDS_BYTES];
     struct ww_object objects[WW_MAX_OBJECTS];
     struct ww_keypoint keypoints[WW_MAX_OBJECTS * WW_MAX_KEYPOINTS];
 };
@@ -80,6 +84,8 @@ struct ww_family {
 
     // After a look: the plans, to read stages from or to time; NULL past the last.
     struct ww_plan *(*plan)(void *session, int i);
+    // How many rows of a stage count, where it has room for more; NULL, or 0: all.
+    int (*rows)(void *session, const char *stage);
     // After a look with kept stages: results by the names the golden sets use. `each` copies.
     void (*trace)(void *session,
                   void (*each)(void *opaque, const char *name, int rank, const int64_t *dim,
@@ -89,4 +95,5 @@ struct ww_family {
 
 // NULL if nobody is called so.
 const struct ww_family *ww_family_find(const char *name);
-extern const struct ww_family ww_family_nano, ww_family_deformable_detr;
+extern const struct ww_family ww_family_nano, ww_family_deformable_detr,
+    ww_family_grounding_dino;

@@ -68,6 +68,10 @@ static void put(struct ww_gdino_caption *c, int32_t id, int phrase, bool closes)
     c->text.ids[at] = id;
     c->phrase[at] = phrase;
     c->closes[at] = closes;
+    if (phrase >= 0) {
+        c->first = c->end ? c->first : phrase;
+        c->end = phrase + 1;
+    }
 }
 
 // Ends a caption and says what sees what.

@@ -14,6 +14,7 @@ struct ww_gdino_caption {
     struct ww_gdino_text text;
     int phrase[WW_GDINO_MAX_TOKENS]; // its number, the closing mark's, too; -1: nobody's
     bool closes[WW_GDINO_MAX_TOKENS]; // it is that mark
+    int first, end;                   // phrases that are in it: first to end - 1
 };
 
 struct ww_gdino_prompt {

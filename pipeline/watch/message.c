@@ -67,6 +67,8 @@ static void put_object(struct ww_json_text *t, const struct ww_object *o)
     ww_json_object(t, NULL);
     ww_json_put_string(t, "label", o->label);
     ww_json_put_int(t, "phrase", o->phrase);
+    if (o->words)
+        ww_json_put_string(t, "words", o->words);
     ww_json_put_real(t, "score", (double)o->score, SCORE_DECIMALS);
     ww_json_array(t, "box");
     ww_json_put_real(t, NULL, (double)o->x0, PIXEL_DECIMALS);
@@ -124,6 +126,8 @@ size_t ww_message_write(const struct ww_message *m, char *out, size_t size)
     put_latency(t, m);
     if (r->num_understood > 0)
         put_understood(t, r);
+    if (r->num_captions > 1)
+        ww_json_put_int(t, "captions", r->num_captions);
     if (r->keypoint_set)
         ww_json_put_string(t, "keypoint_set", r->keypoint_set);
     ww_json_array(t, "objects");

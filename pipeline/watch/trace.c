@@ -44,18 +44,27 @@ static void turn(struct ww_tensor t, float *data)
 
 // [h][w][c], or with a batch [n][h][w][c]; maps as [n][c][h][w], rows as [n][rows][c],
 // or [n][rows] of one channel.
-static bool add_stages(struct tracing *t, struct ww_plan *plan)
+static bool add_stages(struct tracing *t, const struct ww_family *family, void *session,
+                       struct ww_plan *plan)
 {
     for (int i = 0; i < ww_plan_num_stages(plan); i++) {
         struct ww_tensor s;
         const char *name = ww_plan_stage(plan, i, &s);
         const enum ww_stage_kind kind = ww_plan_stage_kind(plan, i);
         const int64_t pixels[4] = {s.n, s.h, s.w, s.c}, map[4] = {s.n, s.c, s.h, s.w};
-        const int64_t rows[3] = {s.n, (int64_t)s.h * s.w, s.c};
         float *data = malloc(sizeof *data * (size_t)s.n * (size_t)s.h * (size_t)s.w * (size_t)s.c);
         if (!data)
             abort();
         const bool ok = ww_plan_read_stage(plan, i, data, t->err);
+        const int count = family->rows && kind == WW_STAGE_ROWS ? family->rows(session, name) : 0;
+        if (ok && count && count < s.w) { // the rest of each is nobody's
+            const size_t row = sizeof *data * (size_t)s.c;
+            for (int n = 0; n < s.n; n++)
+                memmove((char *)data + (size_t)(n * count) * row, (char *)data + (size_t)(n * s.w) * row,
+                        (size_t)count * row);
+            s.w = count;
+        }
+        const int64_t rows[3] = {s.n, (int64_t)s.h * s.w, s.c};
         if (ok && kind == WW_STAGE_MAP)
             turn(s, data);
         if (ok && kind == WW_STAGE_ROWS)
@@ -89,7 +98,7 @@ static struct ww_look_params look_of(const struct ww_trace_params *p, const stru
 
 // One picture, or all of them as a batch.
 static bool trace_images(struct ww_engine *engine, struct tracing *t, struct loaded *loaded,
-                         const struct ww_words *words, const struct ww_frame *frames, int num)
+                         struct ww_words *const *words, const struct ww_frame *frames, int num)
 {
     const struct ww_family *family = loaded->family;
     struct ww_findings *findings = calloc((size_t)num, sizeof *findings);
@@ -100,19 +109,19 @@ static bool trace_images(struct ww_engine *engine, struct tracing *t, struct loa
     bool ok = true;
     for (int i = 0; ok && i < num; i++) {
         looks[i] = look_of(t->params, &frames[i]);
-        all[i] = words;
+        all[i] = words[t->params->num_texts > 1 ? i : 0];
         ok = ww_frame_check(&frames[i], t->err);
     }
     void *session = !ok ? NULL
                     : num > 1
                         ? family->open_many(engine->device, loaded->model, looks, all, num, t->err)
-                        : family->open(engine->device, loaded->model, looks, words, t->err);
+                        : family->open(engine->device, loaded->model, looks, all[0], t->err);
     // Unless told otherwise, everything down to a score that is noise: who compares decides what counts.
     const float threshold = t->params->threshold > 0 ? t->params->threshold : 0.05f;
     ok = session && (num > 1 ? family->look_many(session, frames, threshold, findings, t->err)
                              : family->look(session, frames, threshold, findings, t->err));
     for (int i = 0; ok && family->plan(session, i); i++)
-        ok = add_stages(t, family->plan(session, i));
+        ok = add_stages(t, family, session, family->plan(session, i));
     if (ok)
         family->trace(session, add, t);
     family->close(engine->device, session);
@@ -122,29 +131,44 @@ static bool trace_images(struct ww_engine *engine, struct tracing *t, struct loa
     return ok;
 }
 
+// Of each text, or of nothing, where none is given.
+static bool understand(struct tracing *t, const struct loaded *loaded, struct ww_words **words)
+{
+    const struct ww_trace_params *p = t->params;
+    for (int i = 0; i < (p->num_texts ? p->num_texts : 1); i++) {
+        words[i] = calloc(1, sizeof **words);
+        if (!words[i])
+            abort();
+        words[i]->as_given = true;
+        if (!loaded->family->understand(loaded->model, p->task, p->texts ? p->texts + i : NULL,
+                                        p->texts ? 1 : 0, words[i], t->err))
+            return false;
+    }
+    return true;
+}
+
 static void trace_job(struct ww_engine *engine, void *opaque)
 {
     struct tracing *t = opaque;
     const struct ww_trace_params *p = t->params;
-    struct ww_words *words = calloc(1, sizeof *words);
+    struct loaded *loaded = ww_engine_load(engine, p->model, t->err);
+    if (!loaded)
+        return;
+    struct ww_words **words = calloc((size_t)p->num_texts + 1, sizeof *words);
     if (!words)
         abort();
-    struct loaded *loaded = ww_engine_load(engine, p->model, t->err);
-    if (!loaded) {
-        ww_words_free(&words);
-        return;
-    }
     t->writer = ww_weights_write_begin();
-    t->ok = ww_engine_reload(engine, loaded, t->err) &&
-            loaded->family->understand(loaded->model, p->task, NULL, 0, words, t->err);
+    t->ok = ww_engine_reload(engine, loaded, t->err) && understand(t, loaded, words);
     const int each = loaded->family->open_many ? p->num_images : 1;
     for (int i = 0; t->ok && i < p->num_images; i += each) {
         if (p->num_images > each)
             snprintf(t->prefix, sizeof t->prefix, "%d.", i);
-        t->ok = trace_images(engine, t, loaded, words, &p->images[i], each);
+        t->ok = trace_images(engine, t, loaded, words + (p->num_texts > 1 ? i : 0), &p->images[i], each);
     }
     t->ok = ww_weights_write_end(&t->writer, t->ok ? p->out : "", t->err) && t->ok;
-    ww_words_free(&words);
+    for (int i = 0; i <= p->num_texts; i++)
+        ww_words_free(&words[i]);
+    free(words);
     ww_engine_unload(engine, loaded);
 }
 
@@ -154,6 +178,9 @@ bool ww_trace(struct ww_engine *engine, const struct ww_trace_params *params, st
         return ww_trace_language(engine, params, err);
     if (params->num_images < 1)
         return ww_fail(err, WW_E_CONFIG, "a trace needs an image");
+    if (params->num_texts > 1 && params->num_texts != params->num_images)
+        return ww_fail(err, WW_E_CONFIG, "%d texts for %d pictures: one is wanted for each, or one for all",
+                       params->num_texts, params->num_images);
     struct tracing t = {.params = params, .err = err};
     ww_engine_do(engine, trace_job, &t);
     return t.ok;

@@ -264,6 +264,7 @@ static bool look(struct ww_watch *watch, const struct ww_frame *frame, float thr
                                        .num_understood =
                                            watch->words->understood ? watch->words->num_phrases : 0,
                                        .understood = watch->words->understood,
+                                       .num_captions = watch->findings.num_captions,
                                        .wait_ns = begin - since_ns,
                                        .infer_ns = ww_now_ns() - begin};
     return true;

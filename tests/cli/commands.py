@@ -54,8 +54,6 @@ class Usage(unittest.TestCase):
             told = set(re.findall(r"\*\*(--[a-z-]+)\*\*", lines))
             if command == "run":
                 own.discard("--json")  # what it does anyway
-            if command == "trace":
-                own.discard("--text")  # no model reads words yet
             self.assertEqual(told, own, command)
 
     def test_version(self):
@@ -280,8 +278,10 @@ class Trace(unittest.TestCase):
                 names = json.loads(file.read(int.from_bytes(file.read(8), "little")))
             self.assertIn("head.heat", names)
             self.assertFalse([n for n in names if not n.startswith("head.") and n != "__metadata__"])
-            done = watchword("trace", "nano", "--text", "a cat", "--out", f"{folder}/p.safetensors")
-            self.assertEqual(done.returncode, 1)
+            done = watchword("trace", "nano", "--text", "a cat", "--text", "a dog", "--image", f"{folder}/a.png",
+                             "--out", f"{folder}/p.safetensors")
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("2 texts for 1 pictures", done.stderr)
             self.assertFalse(os.path.exists(f"{folder}/p.safetensors"))
 
 

@@ -15,6 +15,8 @@ struct ww_trace_params {
     enum ww_task task;
     const struct ww_frame *images;
     int num_images;
+    const char *const *texts; // for a model that reads words, as it reads them: one for each image, or one
+    int num_texts;            // for all
     const uint32_t *ids; // in place of images, for a language model: a directory or GGUF file of LLaMA's
     int num_ids;         // architecture; at most WW_TRACE_IDS
     int input_size, input_width, input_height; // as in ww_watch_params

@@ -48,6 +48,7 @@ struct ww_object {
     float x0, y0, x1, y1; // px of the frame shown, from its top left; edges; inside the frame
     int num_keypoints;    // 0, or as many as the set has
     const struct ww_keypoint *keypoints;
+    const char *words; // those by which it was found, of a model that reads words; else NULL
 };
 
 // What a model with a closed set of classes made of a phrase.
@@ -70,6 +71,7 @@ struct ww_result {
     const struct ww_object *objects; // best first
     int num_understood; // phrases given, where the model has a closed set; else 0
     const struct ww_understanding *understood;
+    int num_captions; // texts that the phrases were split into, where one could not hold them; else 0
     int64_t wait_ns;  // from being shown to the device beginning with it
     int64_t infer_ns; // from there to this result
 };

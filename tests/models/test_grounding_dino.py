@@ -1,0 +1,255 @@
+"""Grounding DINO from picture and words to boxes: every stage of four golden cases through the command, in
+both layouts of the weights; a batch that is what its pictures are alone; phrases in several texts; sizes
+and words of every kind; and checkpoints that are wrong.
+
+    test_grounding_dino.py WATCHWORD DEVICE
+"""
+import json, os, shutil, struct, subprocess, sys, tempfile
+import numpy as np
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "grounding-dino")
+CASES = {"a-single": 45, "b-batch": 30, "c-categories": 18, "d-panorama": 18}  # and the stages there are
+failures = 0
+
+
+def check(ok, what):
+    global failures
+    if not ok:
+        failures += 1
+        print("FAILED:", what)
+
+
+def header(path):
+    raw = open(path, "rb").read()
+    size = struct.unpack("<Q", raw[:8])[0]
+    return json.loads(raw[8:8 + size]), raw[8 + size:]
+
+
+def load(path):
+    kinds = {"F32": np.float32, "I64": np.int64}
+    entries, data = header(path)
+    return {name: np.frombuffer(data, kinds[e["dtype"]], int(np.prod(e["shape"])),
+                                e["data_offsets"][0]).reshape(e["shape"])
+            for name, e in entries.items() if name != "__metadata__"}
+
+
+def trace(watchword, device, model, *options):
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "trace.safetensors")
+        run = subprocess.run([watchword, "trace", model, "--task", "ground", "--out", out, *options,
+                              *(["--device", device] if device else [])],
+                             stderr=subprocess.PIPE, text=True)
+        return (load(out) if run.returncode == 0 else None), run.stderr
+
+
+def original(folder):
+    """A directory with the first release's weights, and what the configuration and vocabulary say."""
+    model = os.path.join(folder, "original")
+    os.mkdir(model)
+    for name in ("config.json", "preprocessor_config.json", "vocab.txt", "tokenizer_config.json"):
+        shutil.copy(os.path.join(HERE, "model", name), model)
+    shutil.copy(os.path.join(HERE, "model-original", "groundingdino_tiny.pth"), model)
+    return model
+
+
+def compare(watchword, device, model, case, layout):
+    folder = os.path.join(HERE, case)
+    got, said = trace(watchword, device, model, "--case", os.path.join(folder, "case.json"))
+    check(got is not None, said)
+    if got is None:
+        return
+    want, worst, seen = load(os.path.join(folder, "stages.safetensors")), (0, ""), 0
+    stages = json.load(open(os.path.join(folder, "stages.json")))
+    names = {stage["name"] for stage in stages}
+    for stage in stages:
+        name = stage["name"]
+        ours = name.replace("original.", "")
+        if layout == "original":  # what its boxes do to the decoder is not the library's
+            if name.startswith(("dec.", "post")) or "original." + name in names:
+                continue
+        elif name.startswith("original"):
+            continue
+        check(ours in got and got[ours].shape == want[name].shape, f"{layout} {case} has {name}")
+        if ours not in got or got[ours].shape != want[name].shape:
+            continue
+        a, b = got[ours], want[name]
+        with np.errstate(invalid="ignore"):  # two infinities are equal
+            d = np.where(a != b, np.abs(a - b), 0).max(initial=0)
+        share = d / stage.get("tolerance", 1e-9)
+        check(share <= 1, f"{layout} {case} {name}: {d:.2e}, tolerance {stage.get('tolerance', 0):.0e}")
+        worst, seen = max(worst, (share, name)), seen + 1
+    check(seen >= (CASES[case] if layout == "library" else 15), f"{layout} {case}: only {seen} stages")
+    print(f"{layout} {case} on {device or 'Vulkan'}: {seen} stages, closest to its own tolerance "
+          f"{worst[1]} ({worst[0]:.2f})")
+
+
+def turned(path, to):
+    """The same picture upside down: another one of its size."""
+    raw = open(path, "rb").read()
+    end = raw.index(b"255\n") + 4
+    open(to, "wb").write(raw[:end] + np.frombuffer(raw[end:], np.uint8).reshape(-1, 3)[::-1].tobytes())
+
+
+def batch_is_alone(watchword, device):
+    """Two pictures of a size, asked different things: bit by bit, alone and together."""
+    model = os.path.join(HERE, "model")
+    first = os.path.join(HERE, "b-batch", "image0.ppm")
+    texts = ("a cup of coffee. silver spoon.", "astronaut. a flag without an end")
+    with tempfile.TemporaryDirectory() as folder:
+        second = os.path.join(folder, "second.ppm")
+        turned(first, second)
+        both, said = trace(watchword, device, model, "--image", first, "--image", second, "--text", texts[0],
+                           "--text", texts[1])
+        check(both is not None, said)
+        alone = [trace(watchword, device, model, "--image", p, "--text", t)[0]
+                 for p, t in zip((first, second), texts)]
+    for name in ("out.logits", "out.boxes", "select.topk"):
+        for b in range(2):
+            check(np.array_equal(both[name][b], alone[b][name][0]), f"{name} of picture {b}")
+    check(not np.array_equal(alone[0]["out.boxes"], alone[1]["out.boxes"]), "the pictures differ")
+
+
+def run(watchword, device, model, phrases, *options, picture=("a-single", "image0.ppm")):
+    command = [watchword, "run", "--model", model, "--task", "ground", "--phrases", phrases, *options,
+               *(["--device", device] if device else []), os.path.join(HERE, *picture)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def words(watchword, device):
+    """From phrases to messages, in one text or in several."""
+    model = os.path.join(HERE, "model")
+    seen, said = run(watchword, device, model, "a cat; a remote control", "--threshold", "0.35")
+    check(len(seen) == 1, said)
+    one = seen[0]
+    check(one["kind"] == "grounding" and one["revision"] == 1 and "captions" not in one, "a message")
+    check(len(one["objects"]) == 10, "ten objects, as in the golden case")
+    for o in one["objects"]:
+        check(o["label"] == ("a cat", "a remote control")[o["phrase"]], f"label {o}")
+        check(o["score"] > 0.35 and o["words"], f"score and words {o}")
+    check(one["objects"] == sorted(one["objects"], key=lambda o: -o["score"]), "best first")
+    schema = os.path.join(HERE, "..", "..", "..", "docs", "schema", "grounding.json")
+    try:
+        import jsonschema
+        jsonschema.validate(one, json.load(open(schema)))
+    except ImportError:
+        print("python3-jsonschema is not installed: no message was held against its schema")
+    dotted, _ = run(watchword, device, model, "a cat. a remote control.", "--threshold", "0.35")
+    check(dotted[0]["objects"] == one["objects"], "a text with dots is a list")
+    whole, said = run(watchword, device, model + ":whole", "a cat; a remote control", "--threshold", "0.2")
+    check(whole and {o["phrase"] for o in whole[0]["objects"]} == {0, 1}, f"whole phrases {said}")
+
+    # 90 phrases are two texts: what the second finds is what it finds alone.
+    many = [f"cat {chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(90)]
+    seen, said = run(watchword, device, model, "; ".join(many), "--threshold", "0.2")
+    check(len(seen) == 1 and seen[0].get("captions", 0) > 1, f"several texts: {said}")
+    labels = [o["phrase"] for o in seen[0]["objects"]]
+    check(all(seen[0]["objects"][i]["label"] == many[p] for i, p in enumerate(labels)), "labels")
+    check(max(labels) > 60 > min(labels), f"both texts find something: {sorted(set(labels))}")
+
+    for phrases, told in (("", "no phrase is given"), ("...", "no words"), ("\x01\x02", "no words"),
+                          ("a" * 100000, "can read none"), ("cat " * 25000, "tokens"),
+                          ("a." * 2000, "more than 1000 phrases")):
+        seen, said = run(watchword, device, model, phrases)
+        check(not seen and told in said, f"{phrases[:20]!r}: {said.strip()[:200] or 'no error'}")
+    seen, said = run(watchword, device, model, "; ".join(f"word {i}" for i in range(300)))
+    check(len(seen) == 1 and seen[0]["captions"] > 1, f"300 phrases: {said}")
+
+
+def spoil(folder, change):
+    """A copy of a model whose weights' header or numbers, or configuration, are changed."""
+    model = os.path.join(folder, "model")
+    shutil.rmtree(model, ignore_errors=True)
+    shutil.copytree(os.path.join(HERE, "model"), model)
+    weights, config = os.path.join(model, "model.safetensors"), os.path.join(model, "config.json")
+    entries, data = header(weights)
+    fields, data = json.load(open(config)), bytearray(data)
+    change(entries, fields, data)
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)
+    open(weights, "wb").write(struct.pack("<Q", len(text)) + text + data)
+    json.dump(fields, open(config, "w"))
+    return model
+
+
+def wrong_ones(watchword, device):
+    def rename(name):
+        return lambda e, c, d: e.update({"other": e.pop(name)})
+
+    def reshape(name, shape):
+        return lambda e, c, d: e[name].update(shape=shape)
+
+    def configure(**fields):
+        return lambda e, c, d: c.update(fields)
+
+    def within(part, **fields):
+        return lambda e, c, d: c[part].update(fields)
+
+    def poison(name, number):
+        def change(entries, config, data):
+            struct.pack_into("<f", data, entries[name]["data_offsets"][0] + 20, number)
+        return change
+
+    layer = "model.encoder.layers.1."
+    cases = [
+        (rename("model.text_projection.weight"), "not the weights of a Grounding DINO"),
+        (rename(layer + "fusion_layer.vision_param"), "vision_param"),
+        (rename(layer + "fusion_layer.attn.out_text_proj.bias"), "out_text_proj.bias"),
+        (rename(layer + "text_enhancer_layer.self_attn.key.weight"), "self_attn.key.weight"),
+        (rename("model.decoder.layers.2.encoder_attn_text.value.bias"), "encoder_attn_text.value.bias"),
+        (rename("bbox_embed.0.layers.1.weight"), "bbox_embed.0.layers.1.weight"),
+        (rename("model.text_backbone.encoder.layer.1.output.dense.weight"), "output.dense.weight"),
+        (reshape("model.query_position_embeddings.weight", [64, 50]), "query_position_embeddings"),
+        (reshape(layer + "fusion_layer.attn.text_proj.weight", [64, 48]), "text_proj.weight"),
+        (poison(layer + "fusion_layer.attn.text_proj.weight", float("nan")), "text_proj.weight': element 5"),
+        (poison("model.level_embed", float("inf")), "model.level_embed': element 5"),
+        (configure(d_model=72), "d_model"),
+        (configure(encoder_attention_heads=5), "encoder_attention_heads"),
+        (configure(decoder_layers="three"), "decoder_layers"),
+        (configure(activation_function="gelu"), "activation_function"),
+        (configure(two_stage=False), "two_stage"),
+        (configure(decoder_bbox_embed_share=False), "decoder_bbox_embed_share"),
+        (configure(max_text_len=100000), "max_text_len"),
+        (within("text_config", hidden_size=50), "text_config"),
+        (within("text_config", vocab_size=1000), "word_embeddings"),
+        (within("backbone_config", out_indices=[1, 2, 3]), "backbone_config"),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for change, told in cases:
+            got, said = trace(watchword, device, spoil(folder, change), "--text", "a cat.", "--image",
+                              os.path.join(HERE, "a-single", "image0.ppm"))
+            check(got is None and told in said, f"an error about {told}: {said.strip() or 'none'}")
+
+
+def sizes(watchword, device):
+    """From one pixel on: looked at, or refused with a sentence."""
+    model = os.path.join(HERE, "model")
+    for pixels, enough in (((1, 1), False), (((7, 2)), False), ((333, 17), True), ((61, 73), True)):
+        with tempfile.TemporaryDirectory() as folder:
+            picture = os.path.join(folder, "p.ppm")
+            open(picture, "wb").write(b"P6\n%d %d\n255\n" % pixels + bytes(range(256)) * 80)
+            with open(picture, "r+b") as f:
+                f.truncate(len(b"P6\n%d %d\n255\n" % pixels) + 3 * pixels[0] * pixels[1])
+            got, said = trace(watchword, device, model, "--image", picture, "--text", "a cat.", "--input",
+                              "%dx%d" % pixels)
+            check((got is not None and np.isfinite(got["out.boxes"]).all()) if enough
+                  else got is None and "make it larger" in said, f"{pixels}: {said}")
+
+
+def main():
+    watchword, device = sys.argv[1:]
+    for case in CASES:
+        compare(watchword, device, os.path.join(HERE, "model"), case, "library")
+    with tempfile.TemporaryDirectory() as folder:
+        model = original(folder)
+        for case in CASES:
+            if case != "d-panorama":  # whose golden picture has the library's size, two pixels wider
+                compare(watchword, device, model, case, "original")
+    batch_is_alone(watchword, device)
+    words(watchword, device)
+    wrong_ones(watchword, device)
+    sizes(watchword, device)
+    return 1 if failures else 0
+
+
+sys.exit(main())
