@@ -40,7 +40,7 @@ struct text {
 struct session {
     const char *model, *device, *chat, *system;
     char *prompt;
-    bool json;
+    bool json, slide;
     struct list stops;
     int seed, max_tokens, context, top_k;
     double temperature, top_p, min_p;
@@ -295,7 +295,9 @@ static bool run(struct session *s, struct ww_error *err)
     find_ends(s);
     struct ww_engine *engine = ww_engine_open(ww_engine_params(.device = s->device), err);
     struct ww_language *language =
-        engine ? ww_language_open(engine, ww_language_params(.model = path, .context = s->context), err)
+        engine ? ww_language_open(engine,
+                                  ww_language_params(.model = path, .context = s->context, .slides = s->slide),
+                                  err)
                : NULL;
     const bool ok = language && complete(s, language, err);
     ww_language_close(&language);
@@ -339,6 +341,8 @@ int cmd_complete(int argc, char **argv)
         {"seed", "N", "draws the same tokens again [from the clock]", OPTION_WHOLE, &s.seed, 0, INT32_MAX},
         {"context", "N", "room for so many tokens, prompt included [the model's, at most 4096]",
          OPTION_WHOLE, &s.context, 1, 1 << 24},
+        {"slide", NULL, "when it is full, forget the oldest, up to what the model was trained on", OPTION_FLAG,
+         &s.slide},
         {"device", "N|NAME", "which device, or \"reference\" [$WATCHWORD_DEVICE, or the best]",
          OPTION_TEXT, &s.device},
         {"json", NULL, "a line for each token, and one about all", OPTION_FLAG, &s.json},

@@ -8,7 +8,7 @@
 // Many rows of one sequence: a lane is a row of a head. Eight lanes fetch a key each and hand it
 // round; maximum and sum are corrected together, eight keys at a time (Milakov and Gimelshein, 2018).
 layout(constant_id = 7) const int D = 16; // quads of a head
-PUSH(uint rows; uint slots; uint group; uint keys; float scale;)
+PUSH(uint rows; uint slots; uint group; uint keys; float scale; uint ring;)
 INPUT_QUADS(0) // q
 INPUT_QUADS(1) // cache
 INPUT_BITS(2)  // rows: token, position, row of the cache, the sequence's first there
@@ -18,7 +18,7 @@ void main()
     const uint lane = gl_LocalInvocationID.x, head = gl_WorkGroupID.x;
     const uint r0 = gl_WorkGroupID.z * 32 + gl_WorkGroupID.y * 8;
     const uint r = min(r0 + lane, push.rows - 1);
-    const uint first = bits2(min(r0, push.rows - 1)).w, count = bits2(r).y + 1;
+    const uint first = bits2(min(r0, push.rows - 1)).w, count = min(bits2(r).y + 1, push.ring);
     uint most = 0;
     UNROLL for (int l = 0; l < 8; l++)
         most = max(most, subgroupShuffle(count, l));

@@ -6,7 +6,7 @@
 // As causal.comp for few rows, each of its own sequence: a group is a row of a head, a lane every
 // eighth position, with a maximum and a sum of its own; the eight are put together at the end.
 layout(constant_id = 7) const int D = 16;
-PUSH(uint rows; uint slots; uint group; uint keys; float scale;)
+PUSH(uint rows; uint slots; uint group; uint keys; float scale; uint ring;)
 INPUT_QUADS(0)
 INPUT_QUADS(1)
 INPUT_BITS(2)
@@ -15,7 +15,7 @@ void main()
 {
     const uint lane = gl_LocalInvocationID.x & 7, head = gl_WorkGroupID.x, r = gl_WorkGroupID.y;
     const uvec4 info = bits2(r);
-    const uint count = min(info.y + 1, push.slots - info.w);
+    const uint count = min(min(info.y + 1, push.ring), push.slots - info.w);
     vec4 q[D], o[D];
     UNROLL for (int d = 0; d < D; d++) {
         q[d] = quad0((head * D + d) * push.rows + r) * push.scale;

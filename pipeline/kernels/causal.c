@@ -15,6 +15,7 @@ enum { MANY, FEW };
 struct push {
     uint32_t rows, slots, group, keys;
     float scale;
+    uint32_t ring;
 };
 
 void ww_causal(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q,
@@ -25,8 +26,10 @@ void ww_causal(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q,
     ww_expect(g, p->keys % 4 == 0 && p->cache.c >= p->keys + p->kv_heads * p->head);
     const struct push push = {(uint32_t)q.w, (uint32_t)p->cache.w, (uint32_t)(p->heads / p->kv_heads),
                               (uint32_t)p->keys / 4,
-                              1.44269504f / sqrtf((float)p->head)}; // log2 e: powers of two follow
+                              1.44269504f / sqrtf((float)p->head), // log2 e: powers of two follow
+                              (uint32_t)(p->ring ? p->ring : p->cache.w)};
     const bool few = q.w <= WW_FEW_ROWS;
+    ww_expect(g, p->ring >= 0 && p->ring <= p->cache.w);
     ww_launch(g, &ww_kernel_causal,
               &(struct ww_launch_params){
                   .out = {y},
@@ -53,7 +56,8 @@ static void reference(const struct ww_args *a)
         for (size_t h = 0; h < heads; h++) {
             const uint32_t *info = (const uint32_t *)a->i[2] + 4 * r;
             const size_t room = slots - info[3];
-            const size_t count = info[1] + 1 < room ? info[1] + 1 : room;
+            const size_t past = info[1] + 1 < push->ring ? info[1] + 1 : push->ring;
+            const size_t count = past < room ? past : room;
             const float *k = a->i[1] + 4 * (h / push->group * (D / 4) * slots + info[3]);
             const float *v = k + 4 * (size_t)push->keys * slots;
             double largest = -1e30, sum = 0;
@@ -85,13 +89,13 @@ static void attempt(struct ww_try *t, const int *size)
               &(struct ww_causal_params){.rows = ww_try_positions(t, rows, slots),
                                          .cache = ww_try_in(t, 1, 2 * kv * head, 1, slots),
                                          .heads = heads, .kv_heads = kv, .head = head,
-                                         .keys = kv * head});
+                                         .keys = kv * head, .ring = size[5]});
 }
 
-// rows, heads, heads of keys and values, width of a head, slots
+// rows, heads, heads of keys and values, width of a head, slots, ring
 static const int sizes[][8] = {{1, 2, 1, 16, 1},     {3, 6, 2, 16, 40},    {8, 4, 4, 64, 300},
-                               {33, 6, 2, 16, 50},   {9, 2, 1, 128, 64},   {1, 9, 3, 64, 1024},
-                               {256, 9, 3, 64, 256}, {0}};
+                               {2, 6, 2, 16, 40, 7}, {33, 6, 2, 16, 50},   {9, 2, 1, 128, 64, 60},
+                               {1, 9, 3, 64, 1024},  {256, 9, 3, 64, 256}, {0}};
 
 const struct ww_kernel ww_kernel_causal = {
     .name = "causal",

@@ -26,12 +26,14 @@ void ww_lookup(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor rows, cons
 void ww_rmsnorm(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const struct ww_filter *gain,
                 int width, float eps, struct ww_tensor picks);
 
-// y[r] = attention of row r's queries over its sequence's cached keys and values, up to its position.
+// y[r] = attention of row r's queries over its sequence's cached keys and values, up to its position; of a
+// sequence that has gone round its ring of slots, over all of these, in whatever order they lie.
 // All rows of a strip are of one sequence; of few rows each may be of another.
 struct ww_causal_params {
     struct ww_tensor rows, cache;
     int heads, kv_heads, head; // and the width of a head
     int keys;                  // channels of the cache that are keys; values follow
+    int ring;                  // slots of a sequence; 0: more than it has positions
 };
 void ww_causal(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q,
                const struct ww_causal_params *params);

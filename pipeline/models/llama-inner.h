@@ -23,7 +23,7 @@ struct ww_llama {
 struct llama_inputs {
     struct ww_tensor rows, picks, turns, given;
     struct ww_storage *const *cache; // of each layer: keys, then values
-    int slots;
+    int slots, ring; // of all sequences, of each
 };
 struct llama_outputs {
     struct ww_tensor hidden, logits; // of the picked rows

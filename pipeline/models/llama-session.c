@@ -19,6 +19,7 @@ struct pass {
 struct ww_llama_session {
     const struct ww_llama *model;
     int sequences, context, slots;
+    int positions, sinks; // of a sequence; slots of it that are kept when the context is full
     bool stages; // kept by stretches; of one sequence, a single row goes through as one, too
     struct ww_storage **cache, *turns;
     struct pass few, many, *last; // one token each, a stretch; the one that ran
@@ -28,14 +29,14 @@ struct ww_llama_session {
 static bool write_turns(struct ww_device *device, struct ww_llama_session *s, struct ww_error *err)
 {
     const struct ww_llama_shape *shape = &s->model->shape;
-    const size_t texels = (size_t)s->context * (size_t)(shape->head / 4);
+    const size_t texels = (size_t)s->positions * (size_t)(shape->head / 4);
     float *data = calloc(texels, 16);
     if (!data)
         abort();
     const double gain = ww_rope_gain(&shape->rope);
     for (int j = 0; j < shape->head / 2; j++) {
         const double angle = ww_rope_angle(&shape->rope, shape->head, j);
-        for (int p = 0; p < s->context; p++) {
+        for (int p = 0; p < s->positions; p++) {
             float *to = data + (size_t)p * (size_t)shape->head + 2 * j;
             to[0] = (float)(gain * cos(p * angle));
             to[1] = (float)(gain * sin(p * angle));
@@ -79,8 +80,8 @@ static bool record(struct ww_device *device, struct ww_llama_session *s, struct 
         g, s->model,
         &(struct llama_inputs){.rows = pass->rows, .picks = pass->picks, .given = pass->given,
                                .turns = ww_stored_tensor(g, s->turns, 0, 1, 4, 1,
-                                                         s->context * (shape->head / 4)),
-                               .cache = s->cache, .slots = s->slots});
+                                                         s->positions * (shape->head / 4)),
+                               .cache = s->cache, .slots = s->slots, .ring = s->context});
     pass->plan = ww_plan_create(g, err);
     ww_cmd_destroy(&g);
     if (pass->plan && params->given)
@@ -106,6 +107,8 @@ struct ww_llama_session *ww_llama_open(struct ww_device *device, const struct ww
     // One slot more, for what rows that are there only to fill up write.
     *s = (struct ww_llama_session){.model = model, .sequences = sequences, .context = context,
                                    .slots = sequences * context + 1,
+                                   .positions = params->slides ? trained : context,
+                                   .sinks = context > 2 * WW_SINKS ? WW_SINKS : 0,
                                    .stages = params->keep_stages};
     const int width = (int)ww_div_up(stretch > WW_FEW_ROWS ? stretch : WW_STRIP, WW_STRIP) * WW_STRIP;
     if (write_turns(device, s, err) && create_cache(device, s, err) &&
@@ -131,6 +134,22 @@ void ww_llama_close(struct ww_device *device, struct ww_llama_session **pointer)
     *pointer = NULL;
 }
 
+// Where keys and values of a position lie among the sequence's.
+static int slot_of(const struct ww_llama_session *s, int position)
+{
+    const int going = s->context - s->sinks; // round and round
+    return position < s->context ? position : s->sinks + (position - s->sinks) % going;
+}
+
+// Whether a row would be written over by another of its sequence before it was read.
+static bool alone(const struct ww_llama_row *rows, int num, int i)
+{
+    for (int k = 0; k < num; k++)
+        if (k != i && rows[k].sequence == rows[i].sequence)
+            return false;
+    return true;
+}
+
 static bool check(const struct ww_llama_session *s, const struct ww_llama_row *rows, int num,
                   struct ww_error *err)
 {
@@ -138,9 +157,12 @@ static bool check(const struct ww_llama_session *s, const struct ww_llama_row *r
     for (int i = 0; i < num; i++) {
         const struct ww_llama_row *r = &rows[i];
         picked += r->picked;
-        if (r->position < 0 || r->position >= s->context)
+        if (r->position < 0 || r->position >= s->positions)
             return ww_fail(err, WW_E_TEXT, "position %d is past the context of %d tokens", r->position,
-                           s->context);
+                           s->positions);
+        if (r->position >= s->context && !alone(rows, num, i))
+            return ww_fail(err, WW_E_TEXT, "position %d is past the context of %d tokens, where rows of a "
+                           "sequence go one by one", r->position, s->context);
         if (!r->given && r->token >= (uint32_t)s->model->shape.vocabulary)
             return ww_fail(err, WW_E_TEXT, "token %u: the vocabulary has %d", r->token,
                            s->model->shape.vocabulary);
@@ -170,7 +192,7 @@ static void fill(const struct ww_llama_session *s, struct pass *pass, const stru
                (uint32_t[]){i >= num   ? 0
                             : r->given ? WW_GIVEN
                                        : r->token,
-                            position, first + position, first},
+                            position, first + (uint32_t)slot_of(s, (int)position), first},
                16);
         if (i < num && r->picked)
             pick[4 * picked++] = (uint32_t)i;
@@ -221,4 +243,9 @@ struct ww_plan *ww_llama_plan(struct ww_llama_session *s)
 int ww_llama_context(const struct ww_llama_session *s)
 {
     return s->context;
+}
+
+int ww_llama_positions(const struct ww_llama_session *s)
+{
+    return s->positions;
 }

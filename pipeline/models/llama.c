@@ -76,7 +76,8 @@ static struct ww_tensor block(struct ww_cmd *g, const struct ww_llama *m, const 
     const struct ww_tensor o = ww_activation(g, 1, q_width, 1, x.w);
     ww_causal(g, o, q,
               &(struct ww_causal_params){.rows = in->rows, .cache = cache, .heads = s->heads,
-                                         .kv_heads = s->kv_heads, .head = s->head, .keys = k_width});
+                                         .kv_heads = s->kv_heads, .head = s->head, .keys = k_width,
+                                         .ring = in->ring});
     ww_label(g, "layer %d output", l);
     x = add(g, x, o, &layer->output, "attn_out", l);
     ww_stage(g, x, "layer.%d.after_attn", l);

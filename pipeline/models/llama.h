@@ -31,8 +31,12 @@ struct ww_llama_params {
     int context;    // positions of each; 0: what the model was trained on, at most 4096
     int stretch;    // most rows of one run; 0: 256
     bool given;     // rows may bring embeddings instead of tokens
+    // Positions go on beyond `context`, up to those the model was trained on: the oldest but for the first
+    // WW_SINKS, on which much attention rests (Xiao et al., 2023, arXiv:2309.17453), make room.
+    bool slides;
     bool keep_stages;
 };
+#define WW_SINKS 4
 #define ww_llama_params(...) (&(struct ww_llama_params){__VA_ARGS__})
 
 // Borrows the model.
@@ -48,7 +52,8 @@ struct ww_llama_row {
 };
 
 // Runs rows: any number of one sequence at rising positions, at most `stretch`, or one each of several.
-// Everything before a row's position must have been run. WW_E_TEXT: past the context, or no such token.
+// Everything before a row's position must have been run; past the context, one row of a sequence at a time.
+// WW_E_TEXT: past the context, or no such token.
 bool ww_llama_run(struct ww_llama_session *session, const struct ww_llama_row *rows, int num_rows,
                   struct ww_error *err);
 // Of the last run's picked row `i`: [vocabulary], and [hidden] after the final norm.
@@ -59,3 +64,4 @@ void ww_llama_hidden(struct ww_llama_session *session, int i, float *out);
 // together side by side.
 struct ww_plan *ww_llama_plan(struct ww_llama_session *session);
 int ww_llama_context(const struct ww_llama_session *session);
+int ww_llama_positions(const struct ww_llama_session *session); // of a sequence; `context`, or more if it slides

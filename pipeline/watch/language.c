@@ -32,11 +32,12 @@ struct ww_language {
     struct ww_language *next; // of the engine's
     char *path;
     int sequences, wanted_context;
+    bool slides;
     struct ww_llama *model; // NULL while the device is lost
     struct ww_llama_session *session;
     int losses; // of the device
     struct generation generations[WW_FEW_ROWS];
-    int context, vocabulary; // since it was first loaded
+    int context, positions, vocabulary; // since it was first loaded
     float *logits, *scratch;
 }; // all of it the engine thread's, but for what a caller does between its jobs, and what never changes
 
@@ -76,6 +77,7 @@ static bool load(struct ww_engine *engine, struct ww_language *l, struct ww_erro
     l->session = l->model ? ww_llama_open(device, l->model,
                                           ww_llama_params(.sequences = l->sequences,
                                                           .context = l->wanted_context,
+                                                          .slides = l->slides,
                                                           .stretch = STRETCH),
                                           err)
                           : NULL;
@@ -85,6 +87,7 @@ static bool load(struct ww_engine *engine, struct ww_language *l, struct ww_erro
     const bool first = !l->context, same = context == l->context && vocabulary == l->vocabulary;
     if (l->session && (first || same)) {
         l->context = context;
+        l->positions = ww_llama_positions(l->session);
         l->vocabulary = vocabulary;
         return true;
     }
@@ -120,6 +123,7 @@ struct ww_language *ww_language_open(struct ww_engine *engine, const struct ww_l
     if (!l || !path)
         abort();
     *l = (struct ww_language){.engine = engine, .path = path, .wanted_context = params->context,
+                              .slides = params->slides,
                               .sequences = params->sequences > 0 ? params->sequences : 1};
     struct call call = {.language = l, .err = err};
     ww_engine_do(engine, open_job, &call);
@@ -299,7 +303,7 @@ static bool goes_on(const struct ww_language *l, struct generation *g, struct ww
         out->end = WW_END_CALLER;
     else if (out->tokens == p->max_tokens)
         out->end = WW_END_LIMIT;
-    else if (g->position == l->context)
+    else if (g->position == l->positions)
         out->end = WW_END_CONTEXT;
     else
         on = true;

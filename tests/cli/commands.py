@@ -505,6 +505,11 @@ class Complete(unittest.TestCase):
     def test_context(self):
         _, last = self.json("--context", str(self.num_prompt + 4))
         self.assertEqual((last["reason"], last["tokens"]), ("context-full", 5))
+        size = ["--context", str(self.num_prompt + 4), "--temperature", "1", "--seed", "3"]
+        short, last = self.json(*size)
+        long, slid = self.json(*size, "--slide", "--max-tokens", "60")
+        self.assertEqual((last["reason"], slid["reason"]), ("context-full", "max-tokens"))
+        self.assertEqual([t["token"] for t in long[:len(short)]], [t["token"] for t in short])
         done = watchword("complete", self.MODEL, self.prompt, "--context", "8")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("a prompt of 30 tokens: 1 to 8 are possible", done.stderr)

@@ -23,7 +23,7 @@ def keys_of(path):
             if kind == 9:
                 kind = number("I")
                 return [value(kind) for _ in range(number("Q"))]
-            return number({0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}[kind])
+            return number("BbHhIif?  Qqd"[kind])
 
         assert file.read(4) == b"GGUF" and number("I") == 3
         number("Q")
@@ -83,8 +83,8 @@ class Convert(unittest.TestCase):
         source = os.path.join(os.path.dirname(MODEL), "../../gqa/gguf/BF16.gguf")
 
         def says(path):
-            return subprocess.run([PROGRAM, "complete", path, "Is anyone at the gate?", "--max-tokens", "24"], text=True,
-                                  check=True, stdout=subprocess.PIPE, timeout=120).stdout
+            return subprocess.run([PROGRAM, "complete", path, "Is anyone at the gate?", "--max-tokens", "24"],
+                                  text=True, check=True, stdout=subprocess.PIPE, timeout=120).stdout
 
         self.assertGreater(len(says(source)), 12)
         self.assertEqual(says(self.convert(source, "same.gguf")), says(source))

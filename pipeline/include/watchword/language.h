@@ -21,6 +21,9 @@ struct ww_language_params {
     const char *model; // a directory with config.json and weights, or a GGUF file
     int sequences;     // generations at once, 1 to 8; 0: 1
     int context;       // tokens of each, prompt included; 0: the model's own, at most 4096
+    // Where that is full, a generation goes on up to what the model was trained on, and forgets the oldest
+    // tokens but for the first few.
+    bool slides;
 };
 #define ww_language_params(...) (&(struct ww_language_params){__VA_ARGS__})
 
@@ -77,7 +80,7 @@ struct ww_generated {
 // loaded again, all that ww_language_open fails with.
 WW_API bool ww_language_generate(struct ww_language *language, const struct ww_generate_params *params,
                                  struct ww_generated *out, struct ww_error *err);
-// Tokens that a generation has room for, its prompt among them.
+// Tokens that a prompt may have; of a generation as many, its prompt among them, unless it slides.
 WW_API int ww_language_context(const struct ww_language *language);
 
 #ifdef __cplusplus
