@@ -38,7 +38,7 @@ struct text {
 };
 
 struct session {
-    const char *model, *device, *chat, *system;
+    const char *model, *device, *chat, *system, *cache;
     char *prompt;
     bool json, slide;
     struct list stops;
@@ -296,7 +296,8 @@ static bool run(struct session *s, struct ww_error *err)
     struct ww_engine *engine = ww_engine_open(ww_engine_params(.device = s->device), err);
     struct ww_language *language =
         engine ? ww_language_open(engine,
-                                  ww_language_params(.model = path, .context = s->context, .slides = s->slide),
+                                  ww_language_params(.model = path, .context = s->context, .slides = s->slide,
+                                                     .half_cache = s->cache && !strcmp(s->cache, "f16")),
                                   err)
                : NULL;
     const bool ok = language && complete(s, language, err);
@@ -309,6 +310,10 @@ static bool check_options(const struct session *s)
 {
     if (s->chat && *s->chat && strcmp(s->chat, "chatml") != 0 && strcmp(s->chat, "vicuna") != 0) {
         complain("complete: --chat: there is no form '%s'; chatml and vicuna are known", s->chat);
+        return false;
+    }
+    if (s->cache && strcmp(s->cache, "f16") != 0 && strcmp(s->cache, "f32") != 0) {
+        complain("complete: --cache: there is no type '%s'; f32 and f16 are known", s->cache);
         return false;
     }
     if (s->system && !s->chat) {
@@ -343,6 +348,7 @@ int cmd_complete(int argc, char **argv)
          OPTION_WHOLE, &s.context, 1, 1 << 24},
         {"slide", NULL, "when it is full, forget the oldest, up to what the model was trained on", OPTION_FLAG,
          &s.slide},
+        {"cache", "TYPE", "keys and values as f32, or f16 in half the memory [f32]", OPTION_TEXT, &s.cache},
         {"device", "N|NAME", "which device, or \"reference\" [$WATCHWORD_DEVICE, or the best]",
          OPTION_TEXT, &s.device},
         {"json", NULL, "a line for each token, and one about all", OPTION_FLAG, &s.json},

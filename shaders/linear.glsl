@@ -7,6 +7,9 @@
 #define RESIDUAL 1
 #define GATED    2
 #define TURNED   3
+#define HALVED   4 // as before, but keys and values as halves, two quads a texel
+
+layout(buffer_reference, std430, buffer_reference_align = 8) writeonly buffer Halves { uint64_t at[]; };
 
 PUSH(uint rows; uint blocks; uint n_step; float inverse_width; float eps; uint first; uint q; uint qk;
      uint turn; uint slots;)
@@ -19,7 +22,7 @@ INPUT_QUADS(4) // turns: for each position cosine and sine of two pairs a texel
 
 void put(uint quad, uint row, vec4 v, vec4 opened)
 {
-    if (END == TURNED) {
+    if (END >= TURNED) {
         const uint at = push.first + quad; // among queries, keys and values, end to end
         const uvec4 info = bits2(row);
         if (at < push.qk) {
@@ -29,6 +32,9 @@ void put(uint quad, uint row, vec4 v, vec4 opened)
         }
         if (at < push.q)
             store(0, at * push.rows + row, v);
+        else if (END == HALVED)
+            Halves(out_[1]).at[2 * ((at - push.q) / 2 * push.slots + info.z) + at % 2] =
+                packUint2x32(uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw)));
         else
             store(1, (at - push.q) * push.slots + info.z, v);
         return;

@@ -4,6 +4,7 @@
 // with few: 8 head bytes for a position of a head.
 
 #include "tokens.h"
+#include "weights/weights.h"
 #include "causal.comp.h"
 #include "causal_few.comp.h"
 
@@ -23,9 +24,11 @@ void ww_causal(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q,
 {
     ww_expect(g, ww_same_shape(y, q) && q.c == p->heads * p->head && p->rows.w == q.w);
     ww_expect(g, p->heads % p->kv_heads == 0 && p->head % 4 == 0 && p->head <= 128);
-    ww_expect(g, p->keys % 4 == 0 && p->cache.c >= p->keys + p->kv_heads * p->head);
+    const int quad = p->half ? 8 : 4; // channels of a texel of the cache
+    ww_expect(g, p->keys % quad == 0 && p->head % quad == 0);
+    ww_expect(g, p->cache.c / 4 * quad >= p->keys + p->kv_heads * p->head);
     const struct push push = {(uint32_t)q.w, (uint32_t)p->cache.w, (uint32_t)(p->heads / p->kv_heads),
-                              (uint32_t)p->keys / 4,
+                              (uint32_t)(p->keys / quad),
                               1.44269504f / sqrtf((float)p->head), // log2 e: powers of two follow
                               (uint32_t)(p->ring ? p->ring : p->cache.w)};
     const bool few = q.w <= WW_FEW_ROWS;
@@ -36,12 +39,22 @@ void ww_causal(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q,
                   .in = {q, p->cache, p->rows},
                   .push = &push,
                   .push_bytes = sizeof push,
-                  .spec = (const uint32_t[]){8, 0, 1, 0, 0, 0, 8, (uint32_t)p->head / 4},
-                  .num_spec = 8,
+                  .spec = (const uint32_t[]){8, 0, 1, 0, 0, 0, 8, (uint32_t)p->head / 4,
+                                              p->half},
+                  .num_spec = 9,
                   .variant = few ? FEW : MANY,
                   .groups = {(uint32_t)p->heads, few ? (uint32_t)q.w : WW_STRIP / 8,
                              few ? 1 : ww_div_up(q.w, WW_STRIP)},
                   .batched = !few});
+}
+
+// Channel `c` of a position whose keys or values begin at `at`.
+static double cached(const float *at, size_t c, size_t slots, bool half)
+{
+    if (!half)
+        return (double)at[4 * (c / 4 * slots) + c % 4];
+    const uint8_t *texel = (const uint8_t *)(at + 4 * (c / 8 * slots));
+    return (double)ww_type_float(WW_F16, texel + 2 * (c % 8));
 }
 
 static void reference(const struct ww_args *a)
@@ -49,6 +62,7 @@ static void reference(const struct ww_args *a)
     const struct push *push = a->push;
     const size_t D = a->spec[7] * 4, heads = (size_t)a->in[0].c / D, slots = push->slots;
     const size_t wanted = push->rows <= WW_FEW_ROWS ? push->rows : (size_t)a->batch * WW_STRIP;
+    const bool half = a->spec[8];
     double *weight = calloc(slots, sizeof *weight);
     if (!weight)
         abort();
@@ -58,14 +72,14 @@ static void reference(const struct ww_args *a)
             const size_t room = slots - info[3];
             const size_t past = info[1] + 1 < push->ring ? info[1] + 1 : push->ring;
             const size_t count = past < room ? past : room;
-            const float *k = a->i[1] + 4 * (h / push->group * (D / 4) * slots + info[3]);
+            const float *k = a->i[1] + 4 * (h / push->group * (D / (half ? 8 : 4)) * slots + info[3]);
             const float *v = k + 4 * (size_t)push->keys * slots;
             double largest = -1e30, sum = 0;
             for (size_t p = 0; p < count; p++) {
                 double s = 0;
                 for (size_t d = 0; d < D; d++)
                     s += (double)a->i[0][4 * ((h * D + d) / 4 * push->rows + r) + d % 4] *
-                         k[4 * (d / 4 * slots + p) + d % 4];
+                         cached(k + 4 * p, d, slots, half);
                 weight[p] = s * (double)push->scale;
                 largest = weight[p] > largest ? weight[p] : largest;
             }
@@ -74,7 +88,7 @@ static void reference(const struct ww_args *a)
             for (size_t d = 0; d < D; d++) {
                 double o = 0;
                 for (size_t p = 0; p < count; p++)
-                    o += weight[p] * v[4 * (d / 4 * slots + p) + d % 4];
+                    o += weight[p] * cached(v + 4 * p, d, slots, half);
                 a->o[0][4 * ((h * D + d) / 4 * push->rows + r) + d % 4] = (float)(o / sum);
             }
         }
@@ -87,14 +101,17 @@ static void attempt(struct ww_try *t, const int *size)
     const struct ww_tensor y = ww_try_out(t, 1, heads * head, 1, rows);
     ww_causal(ww_try_cmd(t), y, ww_try_in(t, 1, heads * head, 1, rows),
               &(struct ww_causal_params){.rows = ww_try_positions(t, rows, slots),
-                                         .cache = ww_try_in(t, 1, 2 * kv * head, 1, slots),
+                                         .cache = size[6] ? ww_try_halves(t, 2 * kv * head, slots)
+                                                          : ww_try_in(t, 1, 2 * kv * head, 1, slots),
                                          .heads = heads, .kv_heads = kv, .head = head,
-                                         .keys = kv * head, .ring = size[5]});
+                                         .keys = kv * head, .ring = size[5], .half = size[6]});
 }
 
-// rows, heads, heads of keys and values, width of a head, slots, ring
+// rows, heads, heads of keys and values, width of a head, slots, ring, halves
 static const int sizes[][8] = {{1, 2, 1, 16, 1},     {3, 6, 2, 16, 40},    {8, 4, 4, 64, 300},
                                {2, 6, 2, 16, 40, 7}, {33, 6, 2, 16, 50},   {9, 2, 1, 128, 64, 60},
+                               {3, 6, 2, 16, 40, 0, 1}, {33, 4, 1, 64, 50, 0, 1},
+                               {1, 9, 3, 64, 1024, 0, 1}, {256, 9, 3, 64, 256, 0, 1},
                                {1, 9, 3, 64, 1024},  {256, 9, 3, 64, 256}, {0}};
 
 const struct ww_kernel ww_kernel_causal = {

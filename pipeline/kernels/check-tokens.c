@@ -2,6 +2,7 @@
 
 #include "tokens.h"
 #include "check-inner.h"
+#include "weights/blocks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,35 @@ struct ww_linear ww_try_matrix(struct ww_try *t, enum ww_type type, int k, int n
 struct ww_filter ww_try_row(struct ww_try *t, int c)
 {
     return ww_try_rows(t, 1, c);
+}
+
+static struct ww_tensor keep(struct ww_try *t, const void *data, int c, int w)
+{
+    struct ww_storage *s = ww_try_storage(t, data, (uint64_t)c * (uint64_t)w * 4);
+    return s ? ww_stored_tensor(ww_try_cmd(t), s, 4, 1, c, 1, w) : (struct ww_tensor){0};
+}
+
+struct ww_tensor ww_try_zeros(struct ww_try *t, int c, int w)
+{
+    void *zero = calloc((size_t)c * (size_t)w, 4);
+    if (!zero)
+        abort();
+    const struct ww_tensor tensor = keep(t, zero, c, w);
+    free(zero);
+    return tensor;
+}
+
+struct ww_tensor ww_try_halves(struct ww_try *t, int c, int w)
+{
+    const size_t num = (size_t)c * (size_t)w;
+    uint16_t *data = calloc(num, sizeof *data);
+    if (!data)
+        abort();
+    for (size_t i = 0; i < num; i++)
+        data[i] = ww_half((float)(ww_try_random(t) % 4096) / 2048 - 1);
+    const struct ww_tensor tensor = keep(t, data, c / 2, w);
+    free(data);
+    return tensor;
 }
 
 struct ww_tensor ww_try_positions(struct ww_try *t, int rows, int slots)

@@ -4,6 +4,7 @@
 // is bound by what it takes to fetch the weights and turn them into floats: P / 8 bytes each.
 
 #include "tokens.h"
+#include "weights/blocks.h"
 #include "matmul.comp.h"
 #include "matmul_few.comp.h"
 
@@ -15,7 +16,7 @@
 #define PAIRS 2 // of output quads of a lane
 
 enum { MANY, FEW };
-enum { PLAIN, RESIDUAL, GATED, TURNED };
+enum { PLAIN, RESIDUAL, GATED, TURNED, HALVED };
 
 struct push {
     uint32_t rows, blocks, unused;
@@ -50,7 +51,7 @@ void ww_matmul(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const s
         push.slots = (uint32_t)t->cache.w;
     }
     const struct ww_layout l = ww_linear_layout(m->type);
-    const uint32_t end = t ? TURNED : m->gated ? GATED : ww_some(params->residual) ? RESIDUAL : PLAIN;
+    const uint32_t end = t ? (t->half ? HALVED : TURNED) : m->gated ? GATED : ww_some(params->residual) ? RESIDUAL : PLAIN;
     const uint32_t many_spec[] = {8, l.kind, l.inputs, l.high, l.scale, (uint32_t)l.offset, l.fetches,
                                   ROWS, PAIRS, end};
     const uint32_t few_spec[] = {8, l.kind, l.inputs, l.high, l.scale, (uint32_t)l.offset, l.fetches,
@@ -92,19 +93,25 @@ static void put(const struct ww_args *a, uint32_t end, size_t quad, size_t row, 
     const struct push *push = a->push;
     const uint32_t *info = (const uint32_t *)a->i[2] + 4 * row;
     float *to = a->o[0] + 4 * (quad * push->rows + row);
-    if (end == TURNED) {
+    uint8_t *halves = NULL;
+    if (end >= TURNED) {
         const size_t at = push->first + quad;
         if (at < push->qk)
             turn(v, a->i[4] + 4 * ((size_t)info[1] * push->turn + at % push->turn));
         to = at < push->q ? a->o[0] + 4 * (at * push->rows + row)
                           : a->o[1] + 4 * ((at - push->q) * push->slots + info[2]);
+        if (end == HALVED && at >= push->q)
+            halves = (uint8_t *)(a->o[1] + 4 * ((at - push->q) / 2 * push->slots + info[2])) + 8 * (at % 2);
     }
     for (int i = 0; i < 4; i++) {
         if (end == RESIDUAL)
             v[i] += a->i[2][4 * (quad * push->rows + row) + (size_t)i];
         if (end == GATED)
             v[i] *= opened[i] / (1 + exp(-v[i]));
-        to[i] = (float)v[i];
+        if (halves)
+            memcpy(halves + 2 * i, &(uint16_t){ww_half((float)v[i])}, 2);
+        else
+            to[i] = (float)v[i];
     }
 }
 
@@ -186,10 +193,10 @@ static void attempt(struct ww_try *t, const int *size)
 {
     const int rows = size[0], k = size[1], n = size[2];
     ww_try_strips(t, rows);
-    const bool gated = size[4] == GATED, turned = size[4] == TURNED;
+    const bool gated = size[4] == GATED, turned = size[4] >= TURNED;
     const struct ww_linear m = ww_try_matrix(t, (enum ww_type)size[3], k, n, gated);
     const struct ww_filter gain = ww_try_row(t, k);
-    struct ww_turning turning = {.q = 32, .k = 32, .head = 16};
+    struct ww_turning turning = {.q = 32, .k = 32, .head = 16, .half = size[4] == HALVED};
     if (turned) {
         turning.turns = ww_try_in(t, 1, 4, 1, 40 * 4);
         turning.rows = ww_try_positions(t, rows, 40);
@@ -197,7 +204,7 @@ static void attempt(struct ww_try *t, const int *size)
     const struct ww_tensor x = ww_try_in(t, 1, k, 1, rows);
     const struct ww_tensor y = ww_try_out(t, 1, turned ? 32 : gated ? n / 2 : n, 1, rows);
     if (turned)
-        turning.cache = ww_try_out(t, 1, n - 32, 1, 40);
+        turning.cache = turning.half ? ww_try_zeros(t, (n - 32) / 2, 40) : ww_try_out(t, 1, n - 32, 1, 40);
     ww_matmul(ww_try_cmd(t), y, x, &m,
               &(struct ww_matmul_params){
                   .residual = size[4] == RESIDUAL ? ww_try_in(t, 1, n, 1, rows) : (struct ww_tensor){0},
@@ -205,6 +212,13 @@ static void attempt(struct ww_try *t, const int *size)
                   .norm = size[5] ? &gain : NULL,
                   .width = k - 1,
                   .eps = 1e-5f});
+    if (!turning.half)
+        return;
+    // Halves are judged by what attention reads of them; where one is rounded the other way, that is off.
+    ww_try_tolerance(t, 0x1p-11f);
+    ww_causal(ww_try_cmd(t), ww_try_out(t, 1, 32, 1, rows), y,
+              &(struct ww_causal_params){.rows = turning.rows, .cache = turning.cache, .heads = 2,
+                                         .kv_heads = 2, .head = 16, .keys = 32, .half = true});
 }
 
 // rows, inputs, outputs, type, end, norm before
@@ -216,6 +230,7 @@ static const int sizes[][8] = {{1, 32, 32, WW_F32, PLAIN, 0},     {3, 64, 96, WW
                                {1, 512, 64, WW_Q6_K, RESIDUAL, 1}, {9, 32, 32, WW_F32, PLAIN, 0},
                                {40, 64, 96, WW_F16, RESIDUAL, 0}, {33, 32, 64, WW_BF16, GATED, 0},
                                {17, 64, 32, WW_Q8_0, PLAIN, 0},   {35, 64, 96, WW_Q4_0, TURNED, 0},
+                               {3, 64, 96, WW_F16, HALVED, 1},    {35, 64, 96, WW_Q8_0, HALVED, 0},
                                {65, 96, 128, WW_Q4_1, GATED, 0},  {12, 32, 32, WW_Q5_0, PLAIN, 0},
                                {12, 32, 32, WW_Q5_1, PLAIN, 0},   {12, 256, 32, WW_Q4_K, PLAIN, 0},
                                {12, 256, 32, WW_Q5_K, PLAIN, 0},  {12, 512, 32, WW_Q6_K, PLAIN, 0},

@@ -69,7 +69,8 @@ struct ww_turning {
     struct ww_tensor rows;  // [1][4][1][rows] of whole numbers: token, position, row of the cache, its
                             // sequence's first row there
     struct ww_tensor turns; // [1][4 head / 4][1]... texel [position][head / 4]: cos, sin, cos, sin
-    struct ww_tensor cache; // [1][keys + values][1][slots]
+    struct ww_tensor cache; // [1][keys + values][1][slots]; of halves, half as many channels
+    bool half;              // eight of them a texel, in the order of the channels
     int first, q, k;        // channels: where this matrix stands in q | k | v, and the widths of q, k
     int head;               // width of a head
 };

@@ -34,6 +34,7 @@ struct ww_causal_params {
     int heads, kv_heads, head; // and the width of a head
     int keys;                  // channels of the cache that are keys; values follow
     int ring;                  // slots of a sequence; 0: more than it has positions
+    bool half;                 // the cache is of halves, as struct ww_turning has them
 };
 void ww_causal(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q,
                const struct ww_causal_params *params);
@@ -42,6 +43,8 @@ void ww_causal(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q,
 // all of one sequence that fills the cache.
 struct ww_linear ww_try_matrix(struct ww_try *t, enum ww_type type, int k, int n, bool gated);
 struct ww_filter ww_try_row(struct ww_try *t, int c);
+struct ww_tensor ww_try_zeros(struct ww_try *t, int c, int w); // kept between launches
+struct ww_tensor ww_try_halves(struct ww_try *t, int c, int w); // in [-1, 1], as in a cache
 struct ww_tensor ww_try_positions(struct ww_try *t, int rows, int slots);
 void ww_try_strips(struct ww_try *t, int rows); // all of them are to be worked on
 

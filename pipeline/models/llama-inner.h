@@ -24,6 +24,7 @@ struct llama_inputs {
     struct ww_tensor rows, picks, turns, given;
     struct ww_storage *const *cache; // of each layer: keys, then values
     int slots, ring; // of all sequences, of each
+    bool half;       // of the cache
 };
 struct llama_outputs {
     struct ww_tensor hidden, logits; // of the picked rows

@@ -20,6 +20,7 @@ struct ww_llama_session {
     const struct ww_llama *model;
     int sequences, context, slots;
     int positions, sinks; // of a sequence; slots of it that are kept when the context is full
+    bool half;   // of the cache
     bool stages; // kept by stretches; of one sequence, a single row goes through as one, too
     struct ww_storage **cache, *turns;
     struct pass few, many, *last; // one token each, a stretch; the one that ran
@@ -51,7 +52,8 @@ static bool write_turns(struct ww_device *device, struct ww_llama_session *s, st
 static bool create_cache(struct ww_device *device, struct ww_llama_session *s, struct ww_error *err)
 {
     const struct ww_llama_shape *shape = &s->model->shape;
-    const size_t bytes = (size_t)(2 * ww_tiled(shape->kv_heads * shape->head)) * 4 * (size_t)s->slots;
+    const size_t bytes = (size_t)(2 * ww_tiled(shape->kv_heads * shape->head)) * (s->half ? 2 : 4) *
+                         (size_t)s->slots;
     s->cache = calloc((size_t)shape->layers, sizeof *s->cache);
     void *zero = calloc(1, bytes);
     if (!s->cache || !zero)
@@ -81,7 +83,8 @@ static bool record(struct ww_device *device, struct ww_llama_session *s, struct 
         &(struct llama_inputs){.rows = pass->rows, .picks = pass->picks, .given = pass->given,
                                .turns = ww_stored_tensor(g, s->turns, 0, 1, 4, 1,
                                                          s->positions * (shape->head / 4)),
-                               .cache = s->cache, .slots = s->slots, .ring = s->context});
+                               .cache = s->cache, .slots = s->slots, .ring = s->context,
+                               .half = s->half});
     pass->plan = ww_plan_create(g, err);
     ww_cmd_destroy(&g);
     if (pass->plan && params->given)
@@ -101,6 +104,11 @@ struct ww_llama_session *ww_llama_open(struct ww_device *device, const struct ww
                 sequences, context, WW_FEW_ROWS, trained);
         return NULL;
     }
+    if (params->half_cache && model->shape.head % 8) {
+        ww_fail(err, WW_E_UNSUPPORTED, "keys and values in half precision: a head of %d is no multiple of 8 wide",
+                model->shape.head);
+        return NULL;
+    }
     struct ww_llama_session *s = calloc(1, sizeof *s);
     if (!s)
         abort();
@@ -109,7 +117,7 @@ struct ww_llama_session *ww_llama_open(struct ww_device *device, const struct ww
                                    .slots = sequences * context + 1,
                                    .positions = params->slides ? trained : context,
                                    .sinks = context > 2 * WW_SINKS ? WW_SINKS : 0,
-                                   .stages = params->keep_stages};
+                                   .half = params->half_cache, .stages = params->keep_stages};
     const int width = (int)ww_div_up(stretch > WW_FEW_ROWS ? stretch : WW_STRIP, WW_STRIP) * WW_STRIP;
     if (write_turns(device, s, err) && create_cache(device, s, err) &&
         record(device, s, &s->few, sequences, params, false, err) &&

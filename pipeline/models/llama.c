@@ -56,9 +56,10 @@ static struct ww_tensor block(struct ww_cmd *g, const struct ww_llama *m, const 
     const struct llama_layer *layer = &m->layers[l];
     const struct ww_llama_shape *s = &m->shape;
     const int q_width = ww_tiled(s->heads * s->head), k_width = ww_tiled(s->kv_heads * s->head);
-    struct ww_tensor cache = ww_stored_tensor(g, in->cache[l], 0, 1, 2 * k_width, 1, in->slots);
+    struct ww_tensor cache = ww_stored_tensor(g, in->cache[l], 0, 1, in->half ? k_width : 2 * k_width, 1,
+                                              in->slots);
     struct ww_turning turning = {.rows = in->rows, .turns = in->turns, .cache = cache, .q = q_width,
-                                 .k = k_width, .head = s->head};
+                                 .k = k_width, .head = s->head, .half = in->half};
 
     ww_label(g, "layer %d q k v", l);
     struct ww_matmul_params params = {.turning = &turning};
@@ -70,14 +71,15 @@ static struct ww_tensor block(struct ww_cmd *g, const struct ww_llama *m, const 
         ww_matmul(g, q, a, &layer->qkv[i], &params);
     }
     ww_stage(g, q, "layer.%d.q_rope", l);
-    ww_stage(g, ww_channels(cache, 0, k_width), "layer.%d.k_rope", l);
+    if (!in->half) // no float could be read
+        ww_stage(g, ww_channels(cache, 0, k_width), "layer.%d.k_rope", l);
 
     ww_label(g, "layer %d attention", l);
     const struct ww_tensor o = ww_activation(g, 1, q_width, 1, x.w);
     ww_causal(g, o, q,
               &(struct ww_causal_params){.rows = in->rows, .cache = cache, .heads = s->heads,
                                          .kv_heads = s->kv_heads, .head = s->head, .keys = k_width,
-                                         .ring = in->ring});
+                                         .ring = in->ring, .half = in->half});
     ww_label(g, "layer %d output", l);
     x = add(g, x, o, &layer->output, "attn_out", l);
     ww_stage(g, x, "layer.%d.after_attn", l);

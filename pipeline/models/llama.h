@@ -34,6 +34,9 @@ struct ww_llama_params {
     // Positions go on beyond `context`, up to those the model was trained on: the oldest but for the first
     // WW_SINKS, on which much attention rests (Xiao et al., 2023, arXiv:2309.17453), make room.
     bool slides;
+    // Keys and values in half precision, in half the memory; heads are multiples of 8 wide then, and the
+    // stage of keys is not kept.
+    bool half_cache;
     bool keep_stages;
 };
 #define WW_SINKS 4

@@ -32,7 +32,7 @@ struct ww_language {
     struct ww_language *next; // of the engine's
     char *path;
     int sequences, wanted_context;
-    bool slides;
+    bool slides, half_cache;
     struct ww_llama *model; // NULL while the device is lost
     struct ww_llama_session *session;
     int losses; // of the device
@@ -78,6 +78,7 @@ static bool load(struct ww_engine *engine, struct ww_language *l, struct ww_erro
                                           ww_llama_params(.sequences = l->sequences,
                                                           .context = l->wanted_context,
                                                           .slides = l->slides,
+                                                          .half_cache = l->half_cache,
                                                           .stretch = STRETCH),
                                           err)
                           : NULL;
@@ -123,7 +124,7 @@ struct ww_language *ww_language_open(struct ww_engine *engine, const struct ww_l
     if (!l || !path)
         abort();
     *l = (struct ww_language){.engine = engine, .path = path, .wanted_context = params->context,
-                              .slides = params->slides,
+                              .slides = params->slides, .half_cache = params->half_cache,
                               .sequences = params->sequences > 0 ? params->sequences : 1};
     struct call call = {.language = l, .err = err};
     ww_engine_do(engine, open_job, &call);

@@ -85,6 +85,7 @@ class Usage(unittest.TestCase):
             (["complete", "m.gguf"], "something is missing"),
             (["complete", "m.gguf", "a", "--chat=alpaca"], "there is no form 'alpaca'; chatml and vicuna are"),
             (["complete", "m.gguf", "a", "--system", "b"], "--chat is missing"),
+            (["complete", "m.gguf", "a", "--cache", "q8"], "there is no type 'q8'; f32 and f16 are"),
             (["complete", "m.gguf", "a", "--top-k", "3"], "nothing is drawn without --temperature"),
             (["complete", "m.gguf", "a", "--top-p", "1.1"], "is not a number from 0 to 1"),
             (["complete", "m.gguf", "a", "--max-tokens", "0"], "is not a whole number from 1"),
@@ -510,6 +511,7 @@ class Complete(unittest.TestCase):
         long, slid = self.json(*size, "--slide", "--max-tokens", "60")
         self.assertEqual((last["reason"], slid["reason"]), ("context-full", "max-tokens"))
         self.assertEqual([t["token"] for t in long[:len(short)]], [t["token"] for t in short])
+        self.assertEqual(self.complete("--cache", "f16", "--max-tokens", "32"), self.text + "\n")
         done = watchword("complete", self.MODEL, self.prompt, "--context", "8")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("a prompt of 30 tokens: 1 to 8 are possible", done.stderr)

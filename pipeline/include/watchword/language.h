@@ -24,6 +24,7 @@ struct ww_language_params {
     // Where that is full, a generation goes on up to what the model was trained on, and forgets the oldest
     // tokens but for the first few.
     bool slides;
+    bool half_cache; // what was read is kept in half precision, in half the memory
 };
 #define ww_language_params(...) (&(struct ww_language_params){__VA_ARGS__})
 
