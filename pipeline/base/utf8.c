@@ -1,5 +1,6 @@
 #include "utf8.h"
 
+#include <stdint.h>
 #include <string.h>
 
 size_t ww_utf8_char(const char *text, size_t size)
@@ -34,6 +35,11 @@ size_t ww_utf8_char(const char *text, size_t size)
 bool ww_utf8_valid(const char *text, size_t size)
 {
     for (size_t i = 0; i < size;) {
+        uint64_t eight; // characters at once, while all of them are ASCII
+        while (size - i >= 8 && (memcpy(&eight, text + i, 8), !(eight & 0x8080808080808080)))
+            i += 8;
+        if (i == size)
+            break;
         const size_t length = ww_utf8_char(text + i, size - i);
         if (length == 0)
             return false;

@@ -71,29 +71,45 @@ size_t ww_repair(const char *text, size_t bytes, char *out)
     return to;
 }
 
-enum class { BLANK, LETTER, NUMBER, OTHER };
+enum class { OTHER, BLANK, LETTER, NUMBER };
+
+static const unsigned char ascii_class[128] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 0, 0, 0, 0, 0, 0,
+    0, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0,
+    0, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0,
+};
 
 static bool is_blank(uint32_t c)
 {
-    return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+    return c == 0x85 || c == 0xa0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
-           c == 0x205f || c == 0x3000; // White_Space
+           c == 0x205f || c == 0x3000; // White_Space, but for ASCII
 }
 
 // Class and length of the first character.
 static enum class classify(const char *text, size_t bytes, size_t *length)
 {
     const unsigned char first = (unsigned char)text[0];
-    *length = first < 0x80 ? 1 : ww_utf8_char(text, bytes);
-    const uint32_t c = first < 0x80 ? first : ww_get_char(text, *length);
+    *length = 1;
+    if (first < 0x80)
+        return ascii_class[first];
+    *length = ww_utf8_char(text, bytes);
+    const uint32_t c = ww_get_char(text, *length);
     if (is_blank(c))
         return BLANK;
-    if (c < 0x80)
-        return (c | 32) >= 'a' && (c | 32) <= 'z' ? LETTER : c >= '0' && c <= '9' ? NUMBER : OTHER;
     const utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
     if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO)
         return LETTER;
     return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO ? NUMBER : OTHER;
+}
+
+static size_t plain_letters(const char *text, size_t bytes)
+{
+    size_t n = 0;
+    while (n < bytes && (unsigned char)text[n] < 0x80 && ascii_class[(unsigned char)text[n]] == LETTER)
+        n++;
+    return n;
 }
 
 static size_t contraction(const char *text, size_t bytes)
@@ -129,6 +145,8 @@ size_t ww_next_piece(const char *text, size_t bytes, bool split_digits)
         return at;
     size_t last = n;
     enum class next = kind;
+    if (kind == LETTER)
+        at += plain_letters(text + at, bytes - at); // no need to know the last
     while (at < bytes && (next = classify(text + at, bytes - at, &n)) == kind) {
         at += n;
         last = n;
@@ -148,12 +166,13 @@ size_t ww_next_clip_word(const char *text, size_t bytes, bool newer, bool *blank
         return n;
     if (!newer && bytes >= 3 && !memcmp(text, "'\xc5\xbf", 3))
         return 3;
-    enum class kind = BLANK, next;
-    for (size_t at = 0; at < bytes; at += n) {
+    enum class kind = LETTER, next;
+    size_t at = plain_letters(text, bytes);
+    for (const size_t begin = at; at < bytes; at += n) {
         next = classify(text + at, bytes - at, &n);
         if (!newer && n == 2 && !memcmp(text + at, "\xcd\x85", 2))
             next = BLANK;
-        if (at == 0)
+        if (at == begin && !begin)
             kind = next;
         else if (next != kind || kind == NUMBER)
             return *blank = kind == BLANK, at;

@@ -104,16 +104,20 @@ struct plain {
     int num;
 };
 
+static void make_room(struct plain *p)
+{
+    p->room = 2 * p->room + CHUNK;
+    p->text = realloc(p->text, p->room);
+    if (p->o->spans)
+        p->spans = reallocarray(p->spans, p->room, sizeof *p->spans);
+    if (!p->text || (p->o->spans && !p->spans))
+        abort();
+}
+
 static void put_char(struct plain *p, utf8proc_int32_t c, struct ww_span from)
 {
-    if (p->bytes + 8 > p->room) {
-        p->room = 2 * p->room + CHUNK;
-        p->text = realloc(p->text, p->room);
-        if (p->o->spans)
-            p->spans = reallocarray(p->spans, p->room, sizeof *p->spans);
-        if (!p->text || (p->o->spans && !p->spans))
-            abort();
-    }
+    if (p->bytes + 8 > p->room)
+        make_room(p);
     const size_t n = ww_put_char((uint32_t)c, p->text + p->bytes);
     for (size_t i = 0; p->spans && i < n; i++)
         p->spans[p->bytes + i] = from;
@@ -307,10 +311,45 @@ static void encode_chunk(struct ww_output *o, struct plain *p)
     p->bytes = 0;
 }
 
+// Whether a character of ASCII leaves a trace.
+static bool is_plain(const struct ww_tokenizer *t, unsigned char c)
+{
+    return c < 0x80 && (t->newer || (c >= ' ' && c != 127) || c == '\t' || c == '\n' || c == '\r');
+}
+
+// ASCII, up to where a mark could melt into it, or to a blank where a chunk is full.
+static size_t put_plain(struct plain *p, size_t at, size_t end)
+{
+    const unsigned char *text = (const unsigned char *)p->o->text;
+    const struct ww_tokenizer *t = p->o->t;
+    for (; is_plain(t, text[at]) && (at + 1 == end || is_plain(t, text[at + 1])); at++) {
+        unsigned char c = text[at];
+        if ((c == ' ' || c == '\n') && p->bytes >= CHUNK)
+            break;
+        if (c >= 'A' && c <= 'Z')
+            c |= 32;
+        else if (!t->newer && c < ' ')
+            c = ' ';
+        if (p->bytes == p->room)
+            make_room(p);
+        if (p->spans)
+            p->spans[p->bytes] = (struct ww_span){at, at + 1};
+        p->text[p->bytes++] = (char)c;
+        if (at + 1 == end)
+            return end;
+    }
+    return at;
+}
+
 void ww_encode_clip(struct ww_output *o, size_t at, size_t end)
 {
     struct plain p = {.o = o};
     while (at < end) {
+        if (is_plain(o->t, (unsigned char)o->text[at])) {
+            end_cluster(&p);
+            if ((at = put_plain(&p, at, end)) == end)
+                break;
+        }
         const size_t n = ww_utf8_char(o->text + at, end - at);
         const uint32_t c = ww_get_char(o->text + at, n);
         const struct ww_span from = {at, at + n};
@@ -319,7 +358,7 @@ void ww_encode_clip(struct ww_output *o, size_t at, size_t end)
             add_char(&p, (utf8proc_int32_t)c, from);
         else
             clean_char(&p, c, from);
-        if (c == ' ' && p.bytes >= CHUNK)
+        if ((c == ' ' || c == '\n') && p.bytes >= CHUNK)
             encode_chunk(o, &p);
     }
     encode_chunk(o, &p);

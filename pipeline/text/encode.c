@@ -5,56 +5,38 @@
 #include "base/utf8.h"
 #include "inner.h"
 
-void ww_emit(struct ww_output *o, uint32_t id, struct ww_span from)
-{
-    if (id == WW_NO_TOKEN)
-        return;
-    if (o->num < o->max) {
-        o->ids[o->num] = id;
-        if (o->spans)
-            o->spans[o->num] = from;
-    }
-    o->num++;
-}
-
-static bool is_inside(const struct ww_output *o, size_t at)
-{
-    return at < o->bytes && ((unsigned char)o->text[at] & 0xc0) == 0x80;
-}
-
-// Where bytes of a word stand in the text, as whole characters.
-static struct ww_span span_of(const struct ww_output *o, struct ww_source source, size_t begin,
-                              size_t end)
-{
-    if (!o->spans)
-        return (struct ww_span){0};
-    if (source.spans)
-        return (struct ww_span){source.spans[begin].begin, source.spans[end - 1].end};
-    struct ww_span span = {source.at + begin, source.at + end};
-    while (is_inside(o, span.begin))
-        span.begin--;
-    while (is_inside(o, span.end))
-        span.end++;
-    return span;
-}
-
 // How many symbols a word begins as.
 static size_t split_word(const struct ww_tokenizer *t, struct ww_symbol *s, const char *word,
                          size_t bytes)
 {
     size_t num = 0;
     for (size_t i = 0, n; i < bytes; i += n, num++) {
-        n = t->pieces ? ww_utf8_char(word + i, bytes - i) : 1;
-        const uint32_t *ids = t->clip && i + 1 == bytes ? t->end_ids : t->byte_ids;
-        const uint32_t id = t->pieces ? ww_find_text(t, &t->by_text, word + i, n)
-                                      : ids[(unsigned char)word[i]];
+        const unsigned char byte = (unsigned char)word[i];
+        n = t->pieces && byte >= 0x80 ? ww_utf8_char(word + i, bytes - i) : 1;
+        const uint32_t *ids = t->pieces || (t->clip && i + 1 == bytes) ? t->end_ids : t->byte_ids;
+        const uint32_t id = n == 1 ? ids[byte] : ww_find_text(t, &t->by_text, word + i, n);
         s[num] = (struct ww_symbol){.text = word + i, .bytes = (uint32_t)n, .id = id};
     }
     return num;
 }
 
+// A word's character that is no token: its bytes are, or nothing of it is.
+static void emit_unknown(struct ww_output *o, const char *word, struct ww_source source,
+                         size_t begin, size_t end)
+{
+    const struct ww_tokenizer *t = o->t;
+    if (!t->pieces)
+        ww_word_emit(o, t->unknown, source, begin, end);
+    for (size_t i = begin; i < end && t->pieces; i++) {
+        const uint32_t id = t->byte_ids[(unsigned char)word[i]];
+        ww_word_emit(o, id != WW_NO_TOKEN ? id : t->unknown, source, begin, end);
+    }
+}
+
 void ww_encode_word(struct ww_output *o, const char *word, size_t bytes, struct ww_source source)
 {
+    if (ww_word_known(o, word, bytes, source))
+        return;
     const struct ww_tokenizer *t = o->t;
     struct ww_symbol *s = ww_merger_symbols(o->merger, bytes);
     const size_t num = split_word(t, s, word, bytes);
@@ -63,42 +45,65 @@ void ww_encode_word(struct ww_output *o, const char *word, size_t bytes, struct 
         if (!s[i].bytes)
             continue;
         const size_t begin = (size_t)(s[i].text - word), end = begin + s[i].bytes;
-        const struct ww_span from = span_of(o, source, begin, end);
         if (s[i].id != WW_NO_TOKEN)
-            ww_emit(o, s[i].id, from);
-        else if (!t->pieces)
-            ww_emit(o, t->unknown, from);
-        for (size_t k = begin; k < end && s[i].id == WW_NO_TOKEN && t->pieces; k++) {
-            const uint32_t id = t->byte_ids[(unsigned char)word[k]];
-            ww_emit(o, id != WW_NO_TOKEN ? id : t->unknown, from);
-        }
+            ww_word_emit(o, s[i].id, source, begin, end);
+        else
+            emit_unknown(o, word, source, begin, end);
     }
+    ww_word_done(o, word, bytes);
 }
 
-// SentencePiece: blanks are U+2581, one stands in front, and characters merge.
-static void encode_pieces(struct ww_output *o, size_t at, size_t end, bool prefix)
+static const char mark[] = "\xe2\x96\x81"; // U+2581
+
+static bool is_mark(const char *text)
 {
-    static const char mark[] = "\xe2\x96\x81";
-    const char *text = o->text;
-    const size_t room = 3 * (end - at) + 3;
-    char *plain = malloc(room);
-    struct ww_span *spans = o->spans ? calloc(room, sizeof *spans) : NULL;
-    if (!plain || (o->spans && !spans))
-        abort();
+    return text[0] == mark[0] && text[1] == mark[1] && text[2] == mark[2];
+}
+
+// The text with marks for its blanks, and one in front if it is wanted. Returns bytes.
+static size_t mark_blanks(const struct ww_output *o, size_t at, size_t end, bool prefix, char *out,
+                          struct ww_span *spans)
+{
     size_t size = 0;
-    if (o->t->spare_prefix && (text[at] == ' ' || (end - at >= 3 && !memcmp(text + at, mark, 3))))
-        prefix = false;
-    for (size_t i = at, n; i < end || prefix; i += n) {
-        const bool blank = prefix || text[i] == ' ';
-        n = prefix ? 0 : blank ? 1 : ww_utf8_char(text + i, end - i);
+    if (prefix) {
+        memcpy(out, mark, 3);
+        for (; size < 3; size++)
+            if (spans)
+                spans[size] = (struct ww_span){at, at};
+    }
+    for (size_t i = at, n; i < end; i += n) {
+        const bool blank = o->text[i] == ' ';
+        n = spans ? ww_utf8_char(o->text + i, end - i) : 1;
         const size_t length = blank ? 3 : n;
-        memcpy(plain + size, blank ? mark : text + i, length);
+        for (size_t k = 0; k < length; k++)
+            out[size + k] = blank ? mark[k] : o->text[i + k];
         for (size_t k = 0; spans && k < length; k++)
             spans[size + k] = (struct ww_span){i, i + n};
         size += length;
-        prefix = false;
     }
-    ww_encode_word(o, plain, size, (struct ww_source){spans, 0});
+    return size;
+}
+
+// SentencePiece: blanks are marks, one stands in front, and characters merge.
+static void encode_pieces(struct ww_output *o, size_t at, size_t end, bool prefix)
+{
+    const char *text = o->text + at;
+    const size_t room = 3 * (end - at) + 3;
+    char *plain = malloc(room + 2); // so that a mark can be looked for up to the end
+    struct ww_span *spans = o->spans ? calloc(room, sizeof *spans) : NULL;
+    if (!plain || (o->spans && !spans))
+        abort();
+    if (o->t->spare_prefix && (*text == ' ' || (end - at >= 3 && is_mark(text))))
+        prefix = false;
+    const size_t size = mark_blanks(o, at, end, prefix, plain, spans);
+    memcpy(plain + size, "\0\0", 2);
+    for (size_t i = 0, word = 0; i < size; word = i) {
+        while (i < size && is_mark(plain + i))
+            i += 3;
+        while (i < size && !(o->t->apart && is_mark(plain + i)))
+            i++;
+        ww_encode_word(o, plain + word, i - word, (struct ww_source){spans ? spans + word : NULL, 0});
+    }
     free(plain);
     free(spans);
 }
@@ -197,9 +202,13 @@ static void encode(struct ww_output *o, bool parse, const struct ww_guard *guard
     bool first = true;
     for (size_t i = 0; parse && i < bytes;) {
         i = unguarded(guard, &span, i, bytes, &room);
-        const uint32_t id = room ? ww_special_at(t, text + i, room) : WW_NO_TOKEN;
+        size_t none = 0; // bytes with which no special token begins
+        while (none < room && !t->special_starts[(unsigned char)text[i + none]])
+            none++;
+        i += none;
+        const uint32_t id = none < room ? ww_special_at(t, text + i, room - none) : WW_NO_TOKEN;
         if (id == WW_NO_TOKEN) {
-            i++;
+            i += none < room || !room;
             continue;
         }
         const struct ww_token *token = &t->tokens[id];
@@ -247,6 +256,8 @@ size_t ww_encode_guarded(const struct ww_tokenizer *t, const char *text, size_t 
         o.text = sound;
         o.bytes = ww_repair(text, bytes, sound);
     }
+    o.anew = flags & WW_ENCODE_ANEW;
+    ww_seen_begin(&o);
     const bool add = flags & WW_ENCODE_ADD_SPECIAL;
     o.parse = flags & WW_ENCODE_PARSE_SPECIAL && !(guard && guard->num);
     if (add && t->add_bos)
@@ -259,6 +270,7 @@ size_t ww_encode_guarded(const struct ww_tokenizer *t, const char *text, size_t 
         spans[i] = (struct ww_span){find_place(&begin, text, bytes, spans[i].begin),
                                     find_place(&end, text, bytes, spans[i].end)};
     free(sound);
+    ww_seen_end(&o);
     ww_merger_destroy(&o.merger);
     return o.num;
 }

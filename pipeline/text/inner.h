@@ -41,13 +41,15 @@ struct ww_tokenizer {
     uint32_t num_specials, special_lengths[64], num_lengths; // descending
     bool special_starts[256];
     uint32_t byte_ids[256]; // of a byte alone; WW_NO_TOKEN: none
-    uint32_t end_ids[256];  // CLIP: of one that ends a word
+    uint32_t end_ids[256];  // CLIP: of one that ends a word; SentencePiece: of one as it is written
     struct ww_special_ids special;
     uint32_t unknown; // for what no token stands for; WW_NO_TOKEN: nothing
     bool add_bos, add_eos;
     const char *chat_template;
     // SentencePiece
     bool prefix, legacy;
+    bool by_score; // `merges` have no ranks: what the better piece comes from goes first
+    bool apart; // no token has a blank behind something else: texts can be cut in front of blanks
     // WordPiece
     bool lower, strip_accents;
     bool spare_prefix; // none where the text begins with a blank
@@ -59,7 +61,11 @@ struct ww_tokenizer {
     struct ww_slots by_pair;
 };
 
-enum { WW_MAX_TOKENS = 1 << 21, WW_MAX_TOKEN_BYTES = 1 << 12 };
+enum {
+    WW_MAX_TOKENS = 1 << 21,
+    WW_MAX_TOKEN_BYTES = 1 << 12,
+    WW_MAX_PAIR_BYTES = 64, // longer pieces are found by their text, not as a pair of two
+};
 
 // --- tokenizer.c, gguf.c ---
 
@@ -114,6 +120,9 @@ bool ww_vocab_read_config(struct ww_tokenizer *t, const char *path, struct ww_er
 
 void ww_slots_of_texts(struct ww_tokenizer *t, struct ww_slots *slots, bool specials);
 void ww_slots_of_merges(struct ww_tokenizer *t);
+// For pieces with scores instead of merges, once texts can be found.
+void ww_merges_of_pieces(struct ww_tokenizer *t);
+uint32_t ww_hash_text(const char *text, size_t bytes);
 uint32_t ww_find_text(const struct ww_tokenizer *t, const struct ww_slots *slots, const char *text,
                       size_t bytes);
 const struct ww_merge *ww_find_merge(const struct ww_tokenizer *t, uint32_t left, uint32_t right);
@@ -133,7 +142,7 @@ void ww_merger_destroy(struct ww_merger **merger);
 struct ww_symbol *ww_merger_symbols(struct ww_merger *merger, size_t num); // room for them
 void ww_merger_run(struct ww_merger *merger, const struct ww_tokenizer *t, size_t num);
 
-// --- encode.c, words.c, clip.c ---
+// --- output ---
 
 struct ww_output {
     const struct ww_tokenizer *t;
@@ -144,14 +153,42 @@ struct ww_output {
     struct ww_span *spans; // NULL: not wanted
     size_t num, max;
     bool parse; // special tokens are seen, anywhere
+    bool anew;  // no word is taken from what was seen before
+    struct ww_seen *seen, *learning; // seen.c's
+    size_t seen_mask;
 };
-void ww_emit(struct ww_output *o, uint32_t id, struct ww_span from); // WW_NO_TOKEN: nothing
+
+static inline void ww_emit(struct ww_output *o, uint32_t id, struct ww_span from)
+{
+    if (id == WW_NO_TOKEN)
+        return;
+    if (o->num < o->max) {
+        o->ids[o->num] = id;
+        if (o->spans)
+            o->spans[o->num] = from;
+    }
+    o->num++;
+}
 
 // Where the bytes of a word stand in the text: each has a span, or, with NULL, they stand at `at`.
 struct ww_source {
     const struct ww_span *spans;
     size_t at;
 };
+
+// --- seen.c ---
+
+void ww_seen_begin(struct ww_output *o); // once `bytes` is known
+void ww_seen_end(struct ww_output *o);
+// True: it was seen before, and its tokens have been emitted. Else the caller emits each of them, for
+// bytes `begin` to `end` of the word, and says when it is done.
+bool ww_word_known(struct ww_output *o, const char *word, size_t bytes, struct ww_source source);
+void ww_word_emit(struct ww_output *o, uint32_t id, struct ww_source source, size_t begin,
+                  size_t end);
+void ww_word_done(struct ww_output *o, const char *word, size_t bytes);
+
+// --- encode.c, words.c, clip.c ---
+
 // Tokens of a word by merging: of its bytes, or (SentencePiece) of its characters.
 void ww_encode_word(struct ww_output *o, const char *word, size_t bytes, struct ww_source source);
 // A part of the text, from `at` to `end`.
@@ -165,6 +202,8 @@ struct ww_guard { // parts of a text, in order, where no special token is seen
     const struct ww_span *spans;
     size_t num;
 };
+enum { WW_ENCODE_ANEW = 1 << 16 }; // a flag for tests: slow, and must not make a difference
+
 // ww_tokenizer_encode; `guard` may be NULL, else the text is UTF-8.
 size_t ww_encode_guarded(const struct ww_tokenizer *t, const char *text, size_t bytes,
                          unsigned flags, const struct ww_guard *guard, uint32_t *out,

@@ -1,6 +1,10 @@
 #include "inner.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { FEW = 24 };
 
 struct candidate {
     double order; // least first; then the leftmost
@@ -73,31 +77,84 @@ static struct candidate pop(struct ww_merger *m)
     return top;
 }
 
+// Whether two neighbours merge, into what, and how soon. `text`: of both.
+static bool join(const struct ww_tokenizer *t, uint32_t left, uint32_t right, const char *text,
+                 uint32_t bytes, double *order, uint32_t *id)
+{
+    const bool pair = !t->by_score || (left != WW_NO_TOKEN && right != WW_NO_TOKEN &&
+                                       bytes <= WW_MAX_PAIR_BYTES);
+    const struct ww_merge *merge = pair ? ww_find_merge(t, left, right) : NULL;
+    if (merge)
+        *id = merge->result;
+    else if (pair || bytes > t->longest ||
+             (*id = ww_find_text(t, &t->by_text, text, bytes)) == WW_NO_TOKEN)
+        return false;
+    const double when = t->by_score ? -(double)t->tokens[*id].score : merge ? merge->rank : INFINITY;
+    if (!(when < INFINITY))
+        return false; // never; or its score is no number
+    *order = when;
+    return true;
+}
+
 static void consider(struct ww_merger *m, const struct ww_tokenizer *t, int64_t left, int64_t right)
 {
     if (left < 0 || right < 0)
         return;
     const struct ww_symbol *a = &m->symbols[left], *b = &m->symbols[right];
     struct candidate c = {.left = left, .right = right, .bytes = a->bytes + b->bytes};
-    if (t->pieces && !t->num_merges) {
-        if (c.bytes > t->longest)
-            return;
-        c.id = ww_find_text(t, &t->by_text, a->text, c.bytes);
-        if (c.id == WW_NO_TOKEN)
-            return;
-        c.order = -(double)t->tokens[c.id].score;
-    } else {
-        const struct ww_merge *merge = ww_find_merge(t, a->id, b->id);
-        if (!merge)
-            return;
-        c.id = merge->result;
-        c.order = merge->rank;
+    if (join(t, a->id, b->id, a->text, c.bytes, &c.order, &c.id))
+        push(m, c);
+}
+
+// A few symbols, as most words are: the best pair is looked for among all of them each time. They
+// close up as they merge, and go back in the end to where their texts begin.
+static void run_few(struct ww_symbol *s, const struct ww_tokenizer *t, size_t num)
+{
+    struct {
+        double order;          // of it and the one behind it; infinite: they do not merge
+        uint32_t into;         // what these become
+        uint32_t id, bytes, at; // `at`: in `s`
+    } left[FEW];
+    for (size_t i = 0; i < num; i++) {
+        left[i].id = s[i].id;
+        left[i].bytes = s[i].bytes;
+        left[i].at = (uint32_t)i;
+        left[i].order = INFINITY;
+        if (i + 1 < num)
+            join(t, s[i].id, s[i + 1].id, s[i].text, s[i].bytes + s[i + 1].bytes, &left[i].order,
+                 &left[i].into);
+        s[i].bytes = 0;
     }
-    push(m, c);
+    for (;;) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < num; i++)
+            if (left[i].order < left[best].order)
+                best = i;
+        if (!num || left[best].order == INFINITY)
+            break;
+        left[best].bytes += left[best + 1].bytes;
+        left[best].id = left[best].into;
+        num--;
+        memmove(&left[best + 1], &left[best + 2], (num - best - 1) * sizeof *left);
+        for (size_t i = best ? best - 1 : 0; i <= best; i++) {
+            left[i].order = INFINITY;
+            if (i + 1 < num)
+                join(t, left[i].id, left[i + 1].id, s[left[i].at].text,
+                     left[i].bytes + left[i + 1].bytes, &left[i].order, &left[i].into);
+        }
+    }
+    for (size_t i = 0; i < num; i++) {
+        s[left[i].at].id = left[i].id;
+        s[left[i].at].bytes = left[i].bytes;
+    }
 }
 
 void ww_merger_run(struct ww_merger *m, const struct ww_tokenizer *t, size_t num)
 {
+    if (num <= FEW) {
+        run_few(m->symbols, t, num);
+        return;
+    }
     m->num = 0;
     for (size_t i = 0; i < num; i++) {
         m->symbols[i].previous = (int64_t)i - 1;

@@ -1,15 +1,33 @@
 #include "inner.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-// FNV-1a; slots are few and lookups end at the first free one. A file that makes all its tokens
+// Eight bytes at a time, the last eight once more if they are no whole step: most texts are one step
+// or two. Slots are few and lookups end at the first free one; a file that makes all its tokens
 // collide slows down none but itself: it has at most WW_MAX_TOKENS.
-static uint32_t hash_text(const char *text, size_t bytes)
+uint32_t ww_hash_text(const char *text, size_t bytes)
 {
-    uint64_t h = 0xcbf29ce484222325;
-    for (size_t i = 0; i < bytes; i++)
-        h = (h ^ (unsigned char)text[i]) * 0x100000001b3;
-    return (uint32_t)(h ^ h >> 29);
+    uint64_t h = bytes * 0x9e3779b97f4a7c15, part = 0;
+    for (size_t i = 0; i + 8 < bytes; i += 8) {
+        memcpy(&part, text + i, 8);
+        h = (h ^ part) * 0xd6e8feb86659fd93;
+        h ^= h >> 32;
+    }
+    if (bytes >= 8) {
+        memcpy(&part, text + bytes - 8, 8);
+    } else if (bytes >= 4) {
+        uint32_t first, last;
+        memcpy(&first, text, 4);
+        memcpy(&last, text + bytes - 4, 4);
+        part = (uint64_t)first << 32 | last;
+    } else {
+        part = 0;
+        for (size_t i = 0; i < bytes; i++)
+            part = part << 8 | (unsigned char)text[i];
+    }
+    h = (h ^ part) * 0xd6e8feb86659fd93;
+    return (uint32_t)(h >> 32);
 }
 
 static uint32_t hash_pair(uint32_t left, uint32_t right)
@@ -43,7 +61,7 @@ void ww_slots_of_texts(struct ww_tokenizer *t, struct ww_slots *slots, bool spec
         if (!takes_part(t, token, specials) ||
             ww_find_text(t, slots, token->text, token->bytes) != WW_NO_TOKEN)
             continue;
-        uint32_t at = hash_text(token->text, token->bytes) & slots->mask;
+        uint32_t at = ww_hash_text(token->text, token->bytes) & slots->mask;
         while (slots->slot[at])
             at = (at + 1) & slots->mask;
         slots->slot[at] = id + 1;
@@ -53,7 +71,7 @@ void ww_slots_of_texts(struct ww_tokenizer *t, struct ww_slots *slots, bool spec
 uint32_t ww_find_text(const struct ww_tokenizer *t, const struct ww_slots *slots, const char *text,
                       size_t bytes)
 {
-    for (uint32_t at = hash_text(text, bytes) & slots->mask; slots->slot[at];
+    for (uint32_t at = ww_hash_text(text, bytes) & slots->mask; slots->slot[at];
          at = (at + 1) & slots->mask) {
         const struct ww_token *token = &t->tokens[slots->slot[at] - 1];
         if (token->bytes == bytes && !memcmp(token->text, text, bytes))
@@ -74,6 +92,41 @@ void ww_slots_of_merges(struct ww_tokenizer *t)
             at = (at + 1) & t->by_pair.mask;
         t->by_pair.slot[at] = i + 1;
     }
+}
+
+// Each way to cut a piece into two pieces is a pair that merges into it.
+void ww_merges_of_pieces(struct ww_tokenizer *t)
+{
+    size_t num = 0, room = 0;
+    struct ww_merge *merges = NULL;
+    for (uint32_t id = 0; id < t->num_tokens; id++) {
+        const struct ww_token *token = &t->tokens[id];
+        if (token->bytes > WW_MAX_PAIR_BYTES || !takes_part(t, token, false) ||
+            ww_find_text(t, &t->by_text, token->text, token->bytes) != id)
+            continue;
+        for (uint32_t n = 1; n < token->bytes; n++) {
+            const uint32_t left = ww_find_text(t, &t->by_text, token->text, n);
+            const uint32_t right = left == WW_NO_TOKEN
+                ? WW_NO_TOKEN
+                : ww_find_text(t, &t->by_text, token->text + n, token->bytes - n);
+            if (right == WW_NO_TOKEN)
+                continue;
+            if (num == room) {
+                room = 2 * room + 1024;
+                merges = reallocarray(merges, room, sizeof *merges);
+                if (!merges)
+                    abort();
+            }
+            merges[num++] = (struct ww_merge){.left = left, .right = right, .result = id};
+        }
+    }
+    t->merges = ww_new_array(t->arena, struct ww_merge, num);
+    if (num)
+        memcpy(t->merges, merges, num * sizeof *merges);
+    t->num_merges = (uint32_t)num;
+    t->by_score = true;
+    free(merges);
+    ww_slots_of_merges(t);
 }
 
 const struct ww_merge *ww_find_merge(const struct ww_tokenizer *t, uint32_t left, uint32_t right)

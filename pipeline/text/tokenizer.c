@@ -31,6 +31,10 @@ static void find_bytes(struct ww_tokenizer *t)
     for (int b = 0; b < 256; b++) {
         char c[4 + sizeof "</w>"];
         t->byte_ids[b] = t->end_ids[b] = WW_NO_TOKEN;
+        if (t->words && b < 128)
+            t->byte_ids[b] = ww_find_text(t, &t->by_text, (char[]){(char)b}, 1);
+        if (t->pieces && b < 128)
+            t->end_ids[b] = ww_find_text(t, &t->by_text, (char[]){(char)b}, 1);
         if (t->pieces || t->words)
             continue;
         const size_t n = ww_put_char(ww_byte_to_char((unsigned char)b), c);
@@ -41,6 +45,21 @@ static void find_bytes(struct ww_tokenizer *t)
     for (uint32_t id = 0; t->pieces && id < t->num_tokens; id++)
         if (t->tokens[id].kind == WW_TOKEN_BYTE)
             t->byte_ids[strtoul(t->tokens[id].text + 3, NULL, 16) & 255] = id;
+}
+
+// Whether SentencePiece's blanks only begin tokens, or are all there is of one.
+static bool are_apart(const struct ww_tokenizer *t)
+{
+    static const char mark[] = "\xe2\x96\x81";
+    for (uint32_t id = 0; id < t->num_tokens; id++) {
+        const struct ww_token *token = &t->tokens[id];
+        uint32_t i = 0;
+        while (i + 3 <= token->bytes && !memcmp(token->text + i, mark, 3))
+            i += 3;
+        if (i < token->bytes && strstr(token->text + i, mark))
+            return false;
+    }
+    return true;
 }
 
 static int longest_first(const void *a, const void *b)
@@ -83,6 +102,9 @@ static bool finish(struct ww_tokenizer *t, struct ww_error *err)
     if (!t->by_text.slot)
         ww_slots_of_texts(t, &t->by_text, false);
     find_bytes(t);
+    t->apart = t->pieces && are_apart(t);
+    if (t->pieces && !t->merges)
+        ww_merges_of_pieces(t);
     return find_specials(t, err);
 }
 

@@ -116,20 +116,28 @@ static uint32_t longest_piece(struct word *w, uint32_t from, uint32_t *to)
     return id;
 }
 
+// The pieces of a word; `ends`: the characters up to the end of each. 0: it is not known.
+static uint32_t cut(struct word *w, uint32_t ids[MAX_WORD], uint32_t ends[MAX_WORD])
+{
+    uint32_t num = 0;
+    for (uint32_t at = 0; at < w->num; num++) {
+        ids[num] = w->num > MAX_WORD ? WW_NO_TOKEN : longest_piece(w, at, &ends[num]);
+        if (ids[num] == WW_NO_TOKEN)
+            return 0;
+        at = ends[num];
+    }
+    return num;
+}
+
 static void end_word(struct word *w)
 {
-    const size_t before = w->o->num;
-    for (uint32_t at = 0; at < w->num;) {
-        uint32_t to = at;
-        const uint32_t id = w->num > MAX_WORD ? WW_NO_TOKEN : longest_piece(w, at, &to);
-        if (id == WW_NO_TOKEN) {
-            w->o->num = before;
-            ww_emit(w->o, w->o->t->special.unk, w->all);
-            break;
-        }
-        ww_emit(w->o, id, (struct ww_span){w->from[at].begin, w->from[to - 1].end});
-        at = to;
-    }
+    uint32_t ids[MAX_WORD], ends[MAX_WORD];
+    const uint32_t num = cut(w, ids, ends);
+    if (w->num && !num)
+        ww_emit(w->o, w->o->t->special.unk, w->all);
+    for (uint32_t i = 0; i < num; i++)
+        ww_emit(w->o, ids[i], (struct ww_span){w->from[i ? ends[i - 1] : 0].begin,
+                                               w->from[ends[i] - 1].end});
     w->num = 0;
 }
 
@@ -184,10 +192,64 @@ static void put_plain(struct word *w, uint32_t c, struct ww_span from)
     }
 }
 
+enum { NEITHER, BLANK, LETTER, MARK };
+
+// What a character of ASCII is; controls are neither.
+static int classify(char c)
+{
+    if ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z'))
+        return LETTER;
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r' ? BLANK : c > ' ' && c < 127 ? MARK : NEITHER;
+}
+
+// A whole word of ASCII's letters and digits.
+static void encode_plain_word(struct word *w, size_t at, size_t end)
+{
+    struct ww_output *o = w->o;
+    const struct ww_source source = {NULL, at};
+    uint32_t ids[MAX_WORD], ends[MAX_WORD];
+    if (ww_word_known(o, o->text + at, end - at, source))
+        return;
+    for (size_t i = at; i < end; i++) {
+        const char c = o->text[i];
+        add_char(w, (uint32_t)(o->t->lower && c >= 'A' && c <= 'Z' ? c | 32 : c), (struct ww_span){0});
+    }
+    const uint32_t num = cut(w, ids, ends);
+    if (!num)
+        ww_word_emit(o, o->t->special.unk, source, 0, end - at);
+    for (uint32_t i = 0; i < num; i++)
+        ww_word_emit(o, ids[i], source, i ? ends[i - 1] : 0, ends[i]);
+    ww_word_done(o, o->text + at, end - at);
+    w->num = 0;
+}
+
+// What can be told without a look at Unicode: words and marks of ASCII, if nothing that stands behind
+// them could belong to them. Returns how far that goes.
+static size_t encode_plain(struct word *w, size_t at, size_t end)
+{
+    struct ww_output *o = w->o;
+    for (size_t next; at < end; at = next) {
+        const int class = classify(o->text[at]);
+        next = at + 1;
+        while (class == LETTER && next < end && classify(o->text[next]) == LETTER)
+            next++;
+        if (class == NEITHER || (next < end && classify(o->text[next]) == NEITHER))
+            break;
+        const uint32_t mark = class == MARK ? o->t->byte_ids[(unsigned char)o->text[at]] : 0;
+        if (class == LETTER)
+            encode_plain_word(w, at, next);
+        else if (class == MARK)
+            ww_emit(o, mark != WW_NO_TOKEN ? mark : o->t->special.unk, (struct ww_span){at, next});
+    }
+    return at;
+}
+
 void ww_encode_words(struct ww_output *o, size_t at, size_t end)
 {
     struct word w = {.o = o, .ends = {2}};
     while (at < end) {
+        if (!w.num && (at = encode_plain(&w, at, end)) == end)
+            break;
         const size_t n = ww_utf8_char(o->text + at, end - at);
         const uint32_t c = ww_get_char(o->text + at, n);
         const utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "check.h"
+#include "text/inner.h"
 
 enum { MAX = 1 << 16 };
 
@@ -88,10 +89,26 @@ static void check_vector(const struct ww_tokenizer *t, const struct ww_json *v)
     CHECK(at == length && !memcmp(pieces, got, at));
 }
 
+// Words that were seen before in a long text bring the same as those that are cut anew.
+static void check_seen(const struct ww_tokenizer *t, const char *text, size_t bytes)
+{
+    static uint32_t ids[2][1 << 20];
+    static struct ww_span spans[2][1 << 20];
+    size_t num[2];
+    for (unsigned i = 0; i < 2; i++)
+        num[i] = ww_encode_guarded(t, text, bytes, i ? WW_ENCODE_ANEW : 0, NULL, ids[i], spans[i],
+                                   1 << 20);
+    CHECK_CMP(num[0], ==, num[1]);
+    CHECK_CMP(num[0], >, 5000);
+    CHECK(!memcmp(ids[0], ids[1], num[0] * sizeof **ids));
+    CHECK(!memcmp(spans[0], spans[1], num[0] * sizeof **spans));
+}
+
 static void check_kind_at(const char *model, const char *name)
 {
+    static char all[1 << 20];
     char path[512], *line = NULL;
-    size_t room = 0;
+    size_t room = 0, num_all = 0;
     struct ww_error err = {0};
     struct ww_tokenizer *t = ww_tokenizer_open(model, &err);
     snprintf(path, sizeof path, "%s/%s.jsonl", TOKENIZERS, name);
@@ -106,8 +123,14 @@ static void check_kind_at(const char *model, const char *name)
         check_about("%s, text %d", name, (int)n);
         if (CHECK(v))
             check_vector(t, v);
+        if (v && num_all + MAX < sizeof all) {
+            num_all += from_hex(ww_json_string(ww_json_get(v, "hex")), all + num_all);
+            all[num_all++] = n % 3 ? '\n' : ' ';
+        }
         ww_json_free(&v);
     }
+    check_about("%s, all texts as one", name);
+    check_seen(t, all, num_all);
     // 100,000 of one letter, as one word: merging is no square of it.
     static char same[100000];
     memset(same, 'a', sizeof same);
