@@ -234,16 +234,35 @@ static bool fetch_all(const struct source *source, int folder, const struct ww_c
     return true;
 }
 
+// Opened and locked. -1: `err` says why not.
+static int take_folder(const char *path, struct ww_error *err)
+{
+    for (;;) {
+        const int folder = open_folder(path, err);
+        struct stat st = {0};
+        if (folder < 0)
+            return -1;
+        if (!lock_folder(folder, path, err)) {
+            close(folder);
+            return -1;
+        }
+        if (fstat(folder, &st) == 0 && st.st_nlink > 0)
+            return folder;
+        close(folder); // the one before us got nothing, and took it away
+    }
+}
+
 static bool fetch_into(const struct source *source, const struct ww_catalogue_model *model,
                        const char *path, bool json, struct ww_error *err)
 {
-    const int folder = open_folder(path, err);
-    const bool done = folder >= 0 && lock_folder(folder, path, err) &&
-                      check_room(folder, path, model, err) && fetch_all(source, folder, model, json, err);
-    if (folder >= 0)
-        close(folder);
+    const int folder = take_folder(path, err);
+    if (folder < 0)
+        return false;
+    const bool done =
+        check_room(folder, path, model, err) && fetch_all(source, folder, model, json, err);
     if (!done)
-        rmdir(path); // if nothing came
+        rmdir(path); // if nothing came; the lock is ours still
+    close(folder);
     return done;
 }
 
@@ -254,15 +273,16 @@ static bool fetch_named(const struct ww_catalogue *catalogue, struct source *sou
     const struct ww_catalogue_model *model = ww_catalogue_find(catalogue, name);
     if (!model)
         return fail_unknown(catalogue, name, err);
-    if (!read_environment(source, home, err) ||
-        (!into && !ww_model_home(models, sizeof(models), err)))
+    if (into && !*into)
+        return ww_fail(err, WW_E_CONFIG, "--into wants a folder");
+    if (!into && !ww_model_home(models, sizeof(models), err))
         return false;
     if ((size_t)snprintf(path, sizeof(path), "%s/%s", into ? into : models, name) >= sizeof(path))
         return ww_fail(err, WW_E_FILE, "--into: the path is too long");
     source->http = http_create(err);
     if (!source->http)
         return false;
-    const bool done = fetch_into(source, model, path, json, err);
+    const bool done = read_environment(source, home, err) && fetch_into(source, model, path, json, err);
     http_destroy(&source->http);
     if (done && !json)
         printf("%s\n", path);

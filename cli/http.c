@@ -239,19 +239,26 @@ static int on_progress(void *opaque, curl_off_t down_all, curl_off_t down, curl_
     return stopped || t->silent;
 }
 
+static struct curl_slist *longer(struct curl_slist *list, const char *line)
+{
+    struct curl_slist *all = curl_slist_append(list, line);
+    if (!all)
+        abort();
+    return all;
+}
+
 static struct curl_slist *headers_for(struct transfer *t)
 {
     struct curl_slist *list = NULL;
     char line[1200];
     if (t->get->token && is_private(&t->now) && is_same_place(&t->home, &t->now)) {
         snprintf(line, sizeof(line), "Authorization: Bearer %s", t->get->token);
-        list = curl_slist_append(list, line);
+        list = longer(list, line);
         t->head.token_sent = true;
     }
     if (t->get->from > 0 && *t->get->if_range) {
         snprintf(line, sizeof(line), "If-Range: %s", t->get->if_range);
-        struct curl_slist *longer = curl_slist_append(list, line);
-        list = longer ? longer : list;
+        list = longer(list, line);
     }
     return list;
 }
@@ -329,6 +336,14 @@ static enum http_end judge(struct transfer *t, CURLcode code, struct ww_error *e
     return is_passing(code) ? HTTP_BROKEN : HTTP_FAILED;
 }
 
+static char *copy(const char *text)
+{
+    char *own = strdup(text);
+    if (!own)
+        abort();
+    return own;
+}
+
 // Where the answer says that it is: NULL with an error if we do not go there. Free it.
 static char *find_next(struct transfer *t, int hops, struct ww_error *err)
 {
@@ -343,18 +358,20 @@ static char *find_next(struct transfer *t, int hops, struct ww_error *err)
     else if (strcmp(t->now.scheme, "https") == 0 && strcmp(next.scheme, "https") != 0)
         ww_fail(err, WW_E_NETWORK, "%s: sends us on to %s without encryption (http)", t->now.host, next.host);
     else
-        return strdup(target);
+        return copy(target);
     return NULL;
 }
 
 enum http_end http_get(struct http *http, const struct http_get *get, struct ww_error *err)
 {
     struct transfer t = {.http = http, .get = get, .head = {.linked_bytes = -1}};
-    char *url = strdup(get->url);
-    enum http_end end = HTTP_FAILED;
-    if (!url || !find_place(get->home, &t.home))
+    if (!find_place(get->home, &t.home)) {
         ww_fail(err, WW_E_NETWORK, "%s: is no http or https address", get->home);
-    for (int hops = 0; url && *t.home.host; hops++) {
+        return HTTP_FAILED;
+    }
+    enum http_end end = HTTP_FAILED;
+    char *url = copy(get->url);
+    for (int hops = 0; url; hops++) {
         if (!find_place(url, &t.now)) {
             ww_fail(err, WW_E_NETWORK, "%.200s: is no http or https address", url);
             break;
