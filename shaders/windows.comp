@@ -5,12 +5,15 @@
 // y[i] = sum over j of softmax_j(scale q[i].k[j] + bias[i][j] + mask[i][j]) v[j], in a window, for a head.
 //
 // A lane is R queries of a window, LX apart; else as attention.comp. Where tokens of the window lie in
-// the map is found on the way: nothing is rolled, padded, cut or put together.
+// the map is found on the way: nothing is rolled, padded, cut or put together. Keys come CHUNK at a
+// time, each fetched by one lane of a team: seven of a 7 x 7 window, so that none is made for nothing. What
+// is summed is summed to its end, R numbers at a time, which is what stays in registers.
 layout(constant_id = 1) const int R = 7;
 layout(constant_id = 2) const int D = 8;   // quads of a head
 layout(constant_id = 3) const int RD = 56; // R D
 layout(constant_id = 4) const uint SIDE = 7;
 layout(constant_id = 5) const bool SHIFTED = false;
+layout(constant_id = 6) const int CHUNK = 7;
 const uint TOKENS = SIDE * SIDE;
 
 PUSH(uint h; uint w; uint columns; uint rows; uint strips; uint heads; uint shift; float scale;
@@ -18,7 +21,7 @@ PUSH(uint h; uint w; uint columns; uint rows; uint strips; uint heads; uint shif
 INPUT_QUADS(0) // q
 INPUT_QUADS(1) // k
 INPUT_QUADS(2) // v
-INPUT_QUADS(3) // bias [keys][heads][queries]
+INPUT_QUADS(3) // bias, two quads of keys a chunk: [chunks][2][heads][queries]
 
 const float LOWEST = -3.402823466e38;
 
@@ -67,50 +70,54 @@ void main()
     const uint k_at = batch * push.k_step + head * D * plane;
     const uint v_at = batch * push.v_step + head * D * plane;
 
-    for (uint j0 = 0; j0 < TOKENS; j0 += TEAM) {
+    for (uint j0 = 0; j0 < TOKENS; j0 += CHUNK) {
         const uint t = min(j0 + team, TOKENS - 1), key = place(t, window), key_is = region(t, window);
-        float s[R][8];
-        UNROLL for (int r = 0; r < R; r++)
-            UNROLL for (int j = 0; j < 8; j++)
+        vec4 mine[D];
+        float s[R][CHUNK], less[R];
+        UNROLL for (int d = 0; d < D; d++)
+            mine[d] = quad1(k_at + key + d * plane);
+        UNROLL for (int j = 0; j < CHUNK; j++) {
+            UNROLL for (int r = 0; r < R; r++)
                 s[r][j] = 0;
-        UNROLL for (int d = 0; d < D; d++) {
-            const vec4 mine = quad1(k_at + key + d * plane);
-            UNROLL for (int j = 0; j < 8; j++) {
-                const vec4 k = subgroupShuffle(mine, j);
+            UNROLL for (int d = 0; d < D; d++) {
+                const vec4 k = subgroupShuffle(mine[d], j);
                 UNROLL for (int r = 0; r < R; r++)
                     s[r][j] += dot(q[r * D + d], k);
             }
         }
         UNROLL for (int r = 0; r < R; r++) {
-            UNROLL for (int h = 0; h < 2; h++) {
-                const uint quad = min(j0 / 4 + h, (TOKENS - 1) / 4);
-                const vec4 bias = quad3((quad * push.heads + head) * TOKENS + at[r]);
-                UNROLL for (int j = 0; j < 4; j++)
-                    s[r][4 * h + j] += bias[j];
-            }
+            const uint bias_at = (j0 / CHUNK * 2 * push.heads + head) * TOKENS + at[r];
+            const vec4 bias[2] = {quad3(bias_at), quad3(bias_at + push.heads * TOKENS)};
             float top = most[r];
-            UNROLL for (int j = 0; j < 8; j++) {
+            UNROLL for (int j = 0; j < CHUNK; j++) {
+                s[r][j] += bias[j / 4][j % 4];
                 if (SHIFTED)
                     s[r][j] -= subgroupShuffle(key_is, j) == mine_is[r] ? 0.0 : 100.0;
-                s[r][j] = j0 + j < TOKENS ? s[r][j] : LOWEST;
+                if (TOKENS % CHUNK != 0)
+                    s[r][j] = j0 + j < TOKENS ? s[r][j] : LOWEST;
                 top = max(top, s[r][j]);
             }
-            const float less = exp(most[r] - top);
+            less[r] = exp(most[r] - top);
             most[r] = top;
-            sum[r] *= less;
-            UNROLL for (int j = 0; j < 8; j++) {
+            sum[r] *= less[r];
+            UNROLL for (int j = 0; j < CHUNK; j++) {
                 s[r][j] = exp(s[r][j] - top);
                 sum[r] += s[r][j];
             }
-            UNROLL for (int d = 0; d < D; d++)
-                o[r * D + d] *= less;
         }
         UNROLL for (int d = 0; d < D; d++) {
-            const vec4 mine = quad2(v_at + key + d * plane);
-            UNROLL for (int j = 0; j < 8; j++) {
-                const vec4 v = subgroupShuffle(mine, j);
+            const vec4 value = quad2(v_at + key + d * plane);
+            UNROLL for (int c = 0; c < 4; c++) {
+                float part[R];
                 UNROLL for (int r = 0; r < R; r++)
-                    o[r * D + d] += s[r][j] * v;
+                    part[r] = o[r * D + d][c] * less[r];
+                UNROLL for (int j = 0; j < CHUNK; j++) {
+                    const float v = subgroupShuffle(value[c], j);
+                    UNROLL for (int r = 0; r < R; r++)
+                        part[r] += s[r][j] * v;
+                }
+                UNROLL for (int r = 0; r < R; r++)
+                    o[r * D + d][c] = part[r];
             }
         }
     }

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 
 #define MAX_QUADS 16 // 64 numbers of a head
-#define MAX_RD    32 // R D: quads of queries that a lane holds, and as many of outputs
+#define MAX_R     8  // queries of a lane
+#define MAX_RD    56 // R D: quads of queries that a lane holds, and as many of outputs
 
 struct push {
     uint32_t h, w, columns, rows, strips, heads, shift;
@@ -23,8 +24,25 @@ struct push {
 static int queries_of(int tokens, int quads)
 {
     const int eights = (int)ww_div_up(tokens, 8), room = MAX_RD / quads;
-    const int groups = (int)ww_div_up(eights, room > 1 ? room : 1);
+    const int groups = (int)ww_div_up(eights, room < MAX_R ? room : MAX_R);
     return (int)ww_div_up(eights, groups);
+}
+
+// Keys that come at a time: as many as a team fetches, or one less where the last would else be few.
+static int chunk_of(int tokens)
+{
+    return tokens % 8 && tokens % 7 == 0 ? 7 : 8;
+}
+
+// Rows of the bias: eight for each chunk of keys.
+static int rows_of(int tokens)
+{
+    return 8 * (int)ww_div_up(tokens, chunk_of(tokens));
+}
+
+static int row_of(int tokens, int key)
+{
+    return key / chunk_of(tokens) * 8 + key % chunk_of(tokens);
 }
 
 void ww_windows(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q, struct ww_tensor k,
@@ -35,12 +53,13 @@ void ww_windows(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q, struct
     if (!ww_cmd_sound(g))
         return;
     const int D = y.c / heads / 4;
-    ww_expect(g, y.c == 4 * D * heads && D > 0 && D <= MAX_QUADS);
+    if (!ww_expect(g, y.c == 4 * D * heads && D > 0 && D <= MAX_QUADS))
+        return;
     ww_expect(g, ww_same_shape(q, k) && ww_same_shape(q, v) && q.n == y.n && q.c == y.c);
     ww_expect(g, q.h == 1 && q.w == y.h * y.w + 1);
-    ww_expect(g, params->bias.n == 1 && params->bias.c == tokens && params->bias.h == heads &&
+    ww_expect(g, params->bias.n == 1 && params->bias.c == rows_of(tokens) && params->bias.h == heads &&
                      params->bias.w == tokens);
-    const int R = queries_of(tokens, D > 0 ? D : 1);
+    const int R = queries_of(tokens, D), chunk = chunk_of(tokens);
     const uint32_t strips = ww_div_up(tokens, 8 * R);
     const struct push push = {(uint32_t)y.h,
                               (uint32_t)y.w,
@@ -54,8 +73,8 @@ void ww_windows(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q, struct
                               k.step,
                               v.step,
                               y.step};
-    const uint32_t spec[] = {8,          (uint32_t)R,    (uint32_t)D,
-                             (uint32_t)(R * D), (uint32_t)side, params->shift > 0};
+    const uint32_t spec[] = {8, (uint32_t)R, (uint32_t)D, (uint32_t)(R * D), (uint32_t)side,
+                             params->shift > 0, (uint32_t)chunk};
     ww_launch(g, &ww_kernel_windows,
               &(struct ww_launch_params){
                   .out = {y},
@@ -63,7 +82,7 @@ void ww_windows(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q, struct
                   .push = &push,
                   .push_bytes = sizeof push,
                   .spec = spec,
-                  .num_spec = 6,
+                  .num_spec = 7,
                   .groups = {push.columns * strips, push.rows * (uint32_t)heads, (uint32_t)y.n},
                   .batched = true,
                   .macs = 2.0 * push.columns * push.rows * tokens * tokens * y.c});
@@ -103,7 +122,7 @@ static void attend(const struct view *s, int i)
         for (int c = first; c < first + s->width; c++)
             score += (double)a->i[0][ww_at(a->in[0], s->batch, c, 0, s->at[i].pixel)] *
                      a->i[1][ww_at(a->in[1], s->batch, c, 0, s->at[j].pixel)];
-        s->p[j] = score * (double)push->scale + a->i[3][ww_at(a->in[3], 0, j, s->head, i)] -
+        s->p[j] = score * (double)push->scale + a->i[3][ww_at(a->in[3], 0, row_of(s->tokens, j), s->head, i)] -
                   (s->at[i].region == s->at[j].region ? 0 : 100);
         most = fmax(most, s->p[j]);
     }
@@ -141,24 +160,25 @@ static void reference(const struct ww_args *a)
 void ww_pack_window_bias(struct ww_bank *bank, struct ww_filter *filter, int window, int heads,
                          const float *table)
 {
-    const int tokens = window * window, reach = 2 * window - 1;
-    float *bias = malloc(sizeof *bias * (size_t)heads * (size_t)tokens * (size_t)tokens), *to = bias;
+    const int tokens = window * window, rows = rows_of(tokens), reach = 2 * window - 1;
+    float *bias = calloc((size_t)heads * (size_t)tokens * (size_t)rows, sizeof *bias), *to = bias;
     if (!bias)
         abort();
     for (int head = 0; head < heads; head++)
-        for (int i = 0; i < tokens; i++)
+        for (int i = 0; i < tokens; i++, to += rows)
             for (int j = 0; j < tokens; j++) {
                 const int dy = i / window - j / window + window - 1;
                 const int dx = i % window - j % window + window - 1;
-                *to++ = table[(dy * reach + dx) * heads + head];
+                to[row_of(tokens, j)] = table[(dy * reach + dx) * heads + head];
             }
-    ww_pack_image(bank, filter, tokens, heads, tokens, bias);
+    ww_pack_image(bank, filter, rows, heads, tokens, bias);
     free(bias);
 }
 
 struct ww_tensor ww_window_bias(struct ww_cmd *g, const struct ww_filter *f, int window, int heads)
 {
-    return ww_stored_tensor(g, f->storage, f->first, 1, window * window, heads, window * window);
+    return ww_stored_tensor(g, f->storage, f->first, 1, rows_of(window * window), heads,
+                            window * window);
 }
 
 static void attempt(struct ww_try *t, const int *size)
@@ -169,7 +189,7 @@ static void attempt(struct ww_try *t, const int *size)
     ww_windows(ww_try_cmd(t), ww_try_out(t, n, c, h, w), ww_channels(qkv, 0, c),
                ww_channels(qkv, c, c), ww_channels(qkv, 2 * c, c),
                ww_windows_params(.heads = heads, .window = window, .shift = size[6],
-                                 .bias = ww_try_in(t, 1, tokens, heads, tokens)));
+                                 .bias = ww_try_in(t, 1, rows_of(tokens), heads, tokens)));
 }
 
 // batch, height, width, heads, width of a head, window, shift; the last is a block of Swin-T's first
