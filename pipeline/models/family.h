@@ -93,6 +93,9 @@ struct ww_family {
                   void *opaque);
 };
 
+// What a directory says it is: its config.json, or what a first release has in its place.
+bool ww_family_is_model(const char *dir);
+struct ww_json *ww_family_config(const char *dir, struct ww_error *err);
 // NULL if nobody is called so.
 const struct ww_family *ww_family_find(const char *name);
 extern const struct ww_family ww_family_nano, ww_family_deformable_detr,

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { WORDS_STEP = 16 }; // texts of up to so many more tokens need no recording of their own
 static const float box_threshold = 0.25f, original_box_threshold = 0.3f, text_threshold = 0.25f;
@@ -36,10 +37,17 @@ static void unload(struct ww_device *device, void *opaque)
     free(m);
 }
 
-static bool read_backbone(const struct ww_json *config, struct ww_swin_shape *out,
-                          struct ww_error *err)
+// Of the first release tensors alone tell it.
+static bool read_backbone(const struct ww_json *config, const struct ww_weights *weights,
+                          struct ww_swin_shape *out, struct ww_error *err)
 {
-    if (!ww_swin_read_shape(ww_json_get(config, "backbone_config"), out, err))
+    char prefix[64];
+    enum ww_gdino_layout layout;
+    const struct ww_json *part = ww_json_get(config, "backbone_config");
+    if (!part && weights && ww_json_get(config, "text_encoder"))
+        return ww_gdino_layout(weights, &layout, prefix, err) &&
+               ww_swin_find_shape(weights, prefix, out, err);
+    if (!ww_swin_read_shape(part, out, err))
         return ww_within(err, "'backbone_config'");
     bool ours = out->stages == WW_GDINO_MAPS + 1;
     for (int s = 0; s < out->stages; s++)
@@ -64,20 +72,33 @@ static bool load_backbone(struct ww_gdino_model *m, struct ww_device *device,
     return ok;
 }
 
+// In the directory or, of the first release, in the text encoder's.
+static struct ww_tokenizer *open_tokenizer(const char *dir, const struct ww_json *config,
+                                           struct ww_error *err)
+{
+    char path[1024];
+    const char *encoder = ww_json_string(ww_json_get(config, "text_encoder"));
+    snprintf(path, sizeof path, "%s/vocab.txt", dir);
+    if (!encoder || !access(path, F_OK))
+        return ww_tokenizer_open(dir, err);
+    snprintf(path, sizeof path, "%s/%s", dir, encoder);
+    return ww_tokenizer_open(path, err);
+}
+
 static bool load_weights(struct ww_gdino_model *m, struct ww_device *device, const char *dir,
                          const struct ww_json *config, const struct ww_weights *weights,
                          struct ww_error *err)
 {
     struct ww_gdino_shape shape;
     struct ww_swin_shape backbone;
-    if (!ww_gdino_read_shape(config, &shape, err) || !read_backbone(config, &backbone, err))
-        return ww_within(err, "config.json");
+    if (!ww_gdino_read_shape(config, &shape, err) || !read_backbone(config, weights, &backbone, err))
+        return ww_within(err, "configuration");
     if (!load_backbone(m, device, weights, &backbone, err))
         return false;
     const int channels[WW_GDINO_MAPS] = {ww_swin_channels(m->swin, 1), ww_swin_channels(m->swin, 2),
                                          ww_swin_channels(m->swin, 3)};
     m->gdino = ww_gdino_load(device, weights, &shape, channels, err);
-    m->tokenizer = m->gdino ? ww_tokenizer_open(dir, err) : NULL;
+    m->tokenizer = m->gdino ? open_tokenizer(dir, config, err) : NULL;
     return m->tokenizer && (ww_gdino_vocabulary(m->tokenizer, shape.text.words, shape.max_tokens,
                                                 &m->vocabulary, err) ||
                             ww_within(err, "%s", dir));
@@ -154,7 +175,7 @@ static bool check(const struct ww_json *config, enum ww_task task, const char *c
     struct ww_swin_shape backbone;
     (void)phrases;
     return check_task(task, err) && ww_gdino_read_shape(config, &shape, err) &&
-           read_backbone(config, &backbone, err) &&
+           (ww_json_get(config, "text_encoder") || read_backbone(config, NULL, &backbone, err)) &&
            (num_phrases > 0 || ww_fail(err, WW_E_TEXT, "this model looks for what it is told, and no "
                                                        "phrase is given"));
 }

@@ -131,7 +131,7 @@ struct loaded *ww_engine_load(struct ww_engine *engine, const char *model, struc
     snprintf(l->variant, sizeof l->variant, "%s", variant);
     snprintf(l->info.dir, sizeof l->info.dir, "%s", dir);
     snprintf(path, sizeof path, "%s/config.json", dir);
-    l->config = ww_json_load(path, MAX_CONFIG, ww_json_params(0), err);
+    l->config = ww_family_config(dir, err);
     const struct ww_json *type =
         l->config ? ww_json_need(l->config, "model_type", WW_JSON_STRING, err) : NULL;
     if (type) {

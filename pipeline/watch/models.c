@@ -66,13 +66,6 @@ static void free_roots(struct roots *roots)
     ww_arena_destroy(&arena);
 }
 
-// A model directory is one that says what it is.
-static bool is_model(struct ww_arena *arena, const char *dir)
-{
-    struct stat st;
-    return stat(ww_arena_printf(arena, "%s/config.json", dir), &st) == 0 && S_ISREG(st.st_mode);
-}
-
 static bool is_directory(const char *path)
 {
     struct stat st;
@@ -84,7 +77,7 @@ static const char *find_name(const struct roots *roots, const char *name)
 {
     for (int i = 0; i < roots->num_paths; i++) {
         const char *dir = ww_arena_printf(roots->arena, "%s/%s", roots->path[i], name);
-        if (is_model(roots->arena, dir))
+        if (ww_family_is_model(dir))
             return dir;
     }
     return NULL;
@@ -115,7 +108,7 @@ static bool find(const struct roots *roots, const char *model, const char **dir,
     if (*dir)
         return true;
     // An installed model comes before a directory here that happens to have its name.
-    if (is_model(roots->arena, name)) {
+    if (ww_family_is_model(name)) {
         *dir = name;
         return true;
     }
@@ -159,7 +152,7 @@ bool ww_model_check(const char *model, enum ww_task task, const char *const *phr
     if (!ww_model_find(model, dir, sizeof dir, err))
         return false;
     snprintf(path, sizeof path, "%s/config.json", dir);
-    struct ww_json *config = ww_json_load(path, MAX_CONFIG_BYTES, NULL, err);
+    struct ww_json *config = ww_family_config(dir, err);
     if (!config)
         return false;
     const char *type = ww_json_string(ww_json_get(config, "model_type"));
@@ -174,10 +167,9 @@ bool ww_model_check(const char *model, enum ww_task task, const char *const *phr
 }
 
 // The family that a model's config.json names; "" if it cannot be read.
-static void read_family(struct ww_arena *arena, const char *dir, char *family, size_t size)
+static void read_family(const char *dir, char *family, size_t size)
 {
-    struct ww_json *config =
-        ww_json_load(ww_arena_printf(arena, "%s/config.json", dir), MAX_CONFIG_BYTES, NULL, NULL);
+    struct ww_json *config = ww_family_config(dir, NULL);
     const char *type = ww_json_string(ww_json_get(config, "model_type"));
     snprintf(family, size, "%s", type ? type : "");
     ww_json_free(&config);
@@ -187,7 +179,7 @@ static void read_family(struct ww_arena *arena, const char *dir, char *family, s
 static bool is_hidden(const struct roots *roots, int root, const char *name)
 {
     for (int i = 0; i < root; i++)
-        if (is_model(roots->arena, ww_arena_printf(roots->arena, "%s/%s", roots->path[i], name)))
+        if (ww_family_is_model(ww_arena_printf(roots->arena, "%s/%s", roots->path[i], name)))
             return true;
     return false;
 }
@@ -203,11 +195,11 @@ void ww_model_list(void (*each)(void *opaque, const struct ww_model_info *info),
             const char *dir = ww_arena_printf(roots->arena, "%s/%s", roots->path[i], name);
             struct ww_model_info info = {0};
             if (*name != '.' && strlen(name) < sizeof(info.name) &&
-                strlen(dir) < sizeof(info.dir) && is_model(roots->arena, dir) &&
+                strlen(dir) < sizeof(info.dir) && ww_family_is_model(dir) &&
                 !is_hidden(roots, i, name)) {
                 memcpy(info.name, name, strlen(name) + 1);
                 memcpy(info.dir, dir, strlen(dir) + 1);
-                read_family(roots->arena, dir, info.family, sizeof(info.family));
+                read_family(dir, info.family, sizeof(info.family));
                 each(opaque, &info);
             }
             free(entries[k]);

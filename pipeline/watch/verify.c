@@ -218,7 +218,7 @@ static bool verify_directory(const struct parts *p, struct ww_error *err)
 static bool verify_model(const struct parts *p, struct ww_error *err)
 {
     const char *path = ww_arena_printf(p->arena, "%s/config.json", p->dir);
-    struct ww_json *config = ww_json_load(path, MAX_CONFIG_BYTES, NULL, err);
+    struct ww_json *config = ww_family_config(p->dir, err);
     if (!config)
         return false;
     const struct ww_json *type = ww_json_need(config, "model_type", WW_JSON_STRING, err);

@@ -1,0 +1,178 @@
+// The configuration of the first release: a Python file of assignments, read as data and never
+// executed, and beside it a directory with BERT's own configuration and vocabulary. It is made into what
+// the transformers library would have written.
+
+#include "grounding-dino-original.h"
+#include "base/file.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_BYTES = 1 << 16, MAX_CONFIG = 1 << 20 };
+
+static const struct {
+    const char *original, *library;
+} fields[] = {
+    {"hidden_dim", "d_model"},
+    {"nheads", "encoder_attention_heads"},
+    {"nheads", "decoder_attention_heads"},
+    {"enc_layers", "encoder_layers"},
+    {"dec_layers", "decoder_layers"},
+    {"dim_feedforward", "encoder_ffn_dim"},
+    {"dim_feedforward", "decoder_ffn_dim"},
+    {"enc_n_points", "encoder_n_points"},
+    {"dec_n_points", "decoder_n_points"},
+    {"num_queries", "num_queries"},
+    {"num_feature_levels", "num_feature_levels"},
+    {"query_dim", "query_dim"},
+    {"max_text_len", "max_text_len"},
+    {"pe_temperatureH", "positional_embedding_temperature"},
+    {"transformer_activation", "activation_function"},
+    {"position_embedding", "position_embedding_type"},
+    {"embed_init_tgt", "embedding_init_target"},
+    {"dec_pred_bbox_embed_share", "decoder_bbox_embed_share"},
+    {"two_stage_bbox_embed_share", "two_stage_bbox_embed_share"},
+};
+// What else must be so, for nothing else was ever released.
+static const struct {
+    const char *name, *value;
+} musts[] = {
+    {"two_stage_type", "\"standard\""},  {"use_text_enhancer", "true"},
+    {"use_fusion_layer", "true"},        {"use_text_cross_attention", "true"},
+    {"sub_sentence_present", "true"},
+};
+
+// The value that is assigned to `name` at the beginning of a line, as JSON, or what JSON refuses where it is
+// no string, number or boolean; false: there is none, or it is longer than `size`.
+static bool find_value(const char *text, const char *name, char *out, size_t size)
+{
+    const size_t length = strlen(name);
+    for (const char *line = text; line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+        if (strncmp(line, name, length))
+            continue;
+        const char *at = line + length + strspn(line + length, " \t");
+        if (*at != '=' || at[1] == '=')
+            continue;
+        at += 1 + strspn(at + 1, " \t");
+        const char quote = *at == '"' || *at == '\'' ? *at : 0;
+        const size_t num = quote ? strcspn(at + 1, "\"'\\\n") : strspn(at, "0123456789.+-e[");
+        if (num + 3 > size || (quote && at[1 + num] != quote))
+            return false;
+        if (quote)
+            snprintf(out, size, "\"%.*s\"", (int)num, at + 1);
+        else if (!strncmp(at, "True", 4) || !strncmp(at, "False", 5))
+            snprintf(out, size, "%s", *at == 'T' ? "true" : "false");
+        else
+            snprintf(out, size, "%.*s", (int)num, at);
+        return true;
+    }
+    return false;
+}
+
+// The one file of assignments to "groundingdino" in a directory, whose text the caller frees; its path
+// goes to `path`. NULL: there is none.
+static char *find_file(const char *dir, char *path, size_t size)
+{
+    char *text = NULL, value[64];
+    DIR *entries = opendir(dir);
+    for (struct dirent *e; entries && !text && (e = readdir(entries));) {
+        const char *end = strrchr(e->d_name, '.');
+        size_t bytes;
+        if (*e->d_name == '.' || !end || strcmp(end, ".py"))
+            continue;
+        snprintf(path, size, "%s/%s", dir, e->d_name);
+        text = ww_read_whole(path, MAX_BYTES, &bytes, NULL);
+        if (text && !(find_value(text, "modelname", value, sizeof value) &&
+                      !strcmp(value, "\"groundingdino\""))) {
+            free(text);
+            text = NULL;
+        }
+    }
+    if (entries)
+        closedir(entries);
+    return text;
+}
+
+bool ww_gdino_is_original(const char *dir)
+{
+    char path[4096];
+    char *text = find_file(dir, path, sizeof path);
+    free(text);
+    return text != NULL;
+}
+
+// BERT's configuration, as text that the caller frees: of the directory that the file names, if it is
+// here. Else all is as in the released ones.
+static char *read_bert(const char *dir, const char *text, char encoder[64], struct ww_error *err)
+{
+    char path[4096];
+    size_t bytes;
+    snprintf(encoder, 64, "\"bert-base-uncased\"");
+    if (find_value(text, "text_encoder_type", encoder, 64) && strpbrk(encoder, "/\\")) {
+        ww_fail(err, WW_E_FILE, "'text_encoder_type' is %s; it must be the name of a directory beside it",
+                encoder);
+        return NULL;
+    }
+    snprintf(path, sizeof path, "%s/%.*s/config.json", dir, (int)strlen(encoder) - 2, encoder + 1);
+    char *config = access(path, F_OK) ? strdup("{}") : NULL;
+    if (config)
+        return config;
+    struct ww_json *sound = ww_json_load(path, MAX_CONFIG, NULL, err); // else it would spoil ours
+    config = sound ? ww_read_whole(path, MAX_CONFIG, &bytes, err) : NULL;
+    ww_json_free(&sound);
+    return config;
+}
+
+static bool check_musts(const char *text, struct ww_error *err)
+{
+    for (size_t i = 0; i < sizeof musts / sizeof *musts; i++) {
+        char value[64];
+        if (find_value(text, musts[i].name, value, sizeof value) && strcmp(value, musts[i].value))
+            return ww_fail(err, WW_E_UNSUPPORTED, "'%s' is %s; only %s can be computed", musts[i].name,
+                           value, musts[i].value);
+    }
+    return true;
+}
+
+static struct ww_json *convert(const char *dir, const char *text, struct ww_error *err)
+{
+    char encoder[64], value[64];
+    char *bert = check_musts(text, err) ? read_bert(dir, text, encoder, err) : NULL;
+    if (!bert)
+        return NULL;
+    const size_t size = strlen(bert) + 8192;
+    char *json = malloc(size);
+    if (!json)
+        abort();
+    size_t at = (size_t)snprintf(json, size,
+                                 "{\"model_type\": \"grounding-dino\", \"text_encoder\": %s, "
+                                 "\"text_config\": %s",
+                                 encoder, bert);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (find_value(text, fields[i].original, value, sizeof value))
+            at += (size_t)snprintf(json + at, size - at, ", \"%s\": %s", fields[i].library, value);
+    at += (size_t)snprintf(json + at, size - at, "}");
+    struct ww_json *out = ww_json_parse(json, at, NULL, err);
+    free(json);
+    free(bert);
+    return out;
+}
+
+struct ww_json *ww_gdino_original_config(const char *dir, struct ww_error *err)
+{
+    char path[4096];
+    char *text = find_file(dir, path, sizeof path);
+    if (!text) {
+        ww_fail(err, WW_E_FILE, "%s: no config.json, and no configuration of the first Grounding DINO", dir);
+        return NULL;
+    }
+    struct ww_json *config = convert(dir, text, err);
+    if (!config)
+        ww_within(err, "%s", path);
+    free(text);
+    return config;
+}
