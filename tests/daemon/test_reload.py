@@ -2,7 +2,7 @@
 """SIGHUP: the difference is applied, and a file that is wrong changes nothing."""
 import sys
 
-from harness import Daemon, run, stream
+from harness import SLOW, Daemon, run, stream
 
 
 def test_words():
@@ -40,7 +40,7 @@ def test_bad_file():
         daemon.ear.wait("detection/t/", 40)
         daemon.configure({"t": stream("test:ball", {"threshold": 2})})
         daemon.reload()
-        heard = daemon.ear.listen(2)
+        heard = daemon.ear.listen(2 * SLOW)
         assert any(m["_topic"] == "detection/t/" for m in heard)
         daemon.stop()
         assert "streams.t.watches[0].threshold: found 2, allowed is a number from 0 to 1" in daemon.log()
