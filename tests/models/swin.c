@@ -6,18 +6,17 @@
 #include "base/json.h"
 #include "models/swin.h"
 
-#define DATA "/tests/models/swin/"
-
 static char *path_of(const char *name)
 {
     static char path[4096];
-    snprintf(path, sizeof path, "%s" DATA "%s", getenv("WATCHWORD_SOURCE"), name);
+    snprintf(path, sizeof path, "%s/tests/models/%s", getenv("WATCHWORD_SOURCE"), name);
     return path;
 }
 
 struct golden {
     struct ww_weights *stages;
-    struct ww_json *tolerances, *config;
+    struct ww_json *tolerances;
+    const struct ww_json *config; // of the backbone
 };
 
 struct net {
@@ -246,8 +245,8 @@ static void check_layout(struct ww_device *device, const struct golden *golden, 
 
 static void check_layouts(struct ww_device *device, void *golden)
 {
-    check_layout(device, golden, "model/model.safetensors", LIBRARY);
-    check_layout(device, golden, "model-original/groundingdino_tiny.pth", RELEASE);
+    check_layout(device, golden, "grounding-dino/model/model.safetensors", LIBRARY);
+    check_layout(device, golden, "grounding-dino/model-original/groundingdino_tiny.pth", RELEASE);
 }
 
 // A configuration that is not ours to compute says so by its field's name.
@@ -296,7 +295,7 @@ static void check_configs(void)
 static void check_mismatches(const struct golden *golden)
 {
     struct ww_error err = {0};
-    struct ww_weights *weights = ww_weights_open(path_of("model/model.safetensors"), &err);
+    struct ww_weights *weights = ww_weights_open(path_of("grounding-dino/model/model.safetensors"), &err);
     struct ww_swin_shape right;
     check_about("mismatches");
     if (!CHECK(weights && ww_swin_read_shape(golden->config, &right, &err)))
@@ -330,9 +329,10 @@ int main(void)
 {
     struct ww_error err = {0};
     struct golden golden = {
-        .stages = ww_weights_open(path_of("stages.safetensors"), &err),
-        .tolerances = ww_json_load(path_of("stages.json"), 1 << 16, NULL, &err),
-        .config = ww_json_load(path_of("model/config.json"), 1 << 16, NULL, &err)};
+        .stages = ww_weights_open(path_of("swin/stages.safetensors"), &err),
+        .tolerances = ww_json_load(path_of("swin/stages.json"), 1 << 16, NULL, &err)};
+    struct ww_json *model = ww_json_load(path_of("grounding-dino/model/config.json"), 1 << 16, NULL, &err);
+    golden.config = ww_json_get(model, "backbone_config");
     check_configs();
     check_about("golden set");
     if (!CHECK(golden.stages && golden.tolerances && golden.config)) {
@@ -343,7 +343,7 @@ int main(void)
     check_devices(check_layouts, &golden);
     for (int i = 0; i < NUM_SIZES; i++)
         free(expected[i]);
-    ww_json_free(&golden.config);
+    ww_json_free(&model);
     ww_json_free(&golden.tolerances);
     ww_weights_close(&golden.stages);
     return check_done();
