@@ -289,10 +289,6 @@ static bool run(struct session *s, struct ww_error *err)
     char path[4096];
     if ((!s->prompt && !read_all(s, err)) || !find_model(s->model, path, sizeof path, err))
         return false;
-    s->tokenizer = ww_tokenizer_open(path, err);
-    if (!s->tokenizer || !encode(s, err))
-        return false;
-    find_ends(s);
     struct ww_engine *engine = ww_engine_open(ww_engine_params(.device = s->device), err);
     struct ww_language *language =
         engine ? ww_language_open(engine,
@@ -300,7 +296,13 @@ static bool run(struct session *s, struct ww_error *err)
                                                      .half_cache = s->cache && !strcmp(s->cache, "f16")),
                                   err)
                : NULL;
-    const bool ok = language && complete(s, language, err);
+    if (language) // so that a model of another kind is told before the want of a tokenizer
+        s->tokenizer = ww_tokenizer_open(path, err);
+    bool ok = s->tokenizer && encode(s, err);
+    if (ok) {
+        find_ends(s);
+        ok = complete(s, language, err);
+    }
     ww_language_close(&language);
     ww_engine_close(&engine);
     return ok;

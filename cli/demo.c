@@ -31,6 +31,7 @@ static const struct manual manual = {
 // How long each part may take. The camera encodes its film the first time.
 enum { ENCODE_MS = 180000, FIRST_RESULT_MS = 60000, LAST_RESULT_MS = 3000 };
 enum { SHOW_EVERY_NS = 500000000 };
+enum { INPUT_SIZE = 384 }; // finds as many in the film as the model's own 512, in half the time
 
 struct demo {
     const char *film, *out, *phrases, *device;
@@ -125,6 +126,7 @@ static void put_watch(struct ww_json_text *t, const char *name, const char *task
     for (int i = 0; i < num_phrases; i++)
         ww_json_put_string(t, NULL, phrases[i]);
     ww_json_end(t);
+    ww_json_put_int(t, "input_size", INPUT_SIZE);
     if (rate > 0)
         ww_json_put_real(t, "rate", rate, 3);
     ww_json_end(t);

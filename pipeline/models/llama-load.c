@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/stat.h>
 #include <watchword/log.h>
 
@@ -441,6 +442,23 @@ static void load_all(struct loading *l)
     m->num_storages += made;
 }
 
+// A directory that says it is another kind of model is told so, before its weights are looked at.
+static bool is_llama(const char *dir, struct ww_error *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    if (access(path, F_OK) != 0) // a file, or a directory with a GGUF file alone
+        return true;
+    struct ww_json *config = ww_json_load(path, MAX_CONFIG, ww_json_params(0), err);
+    const char *type = ww_json_string(ww_json_get(config, "model_type"));
+    const bool ok = config && (!type || !strcmp(type, "llama") ||
+                               ww_fail(err, WW_E_UNSUPPORTED,
+                                       "%s: model_type '%.60s' is no language model of LLaMA's "
+                                       "architecture ('llama')", path, type));
+    ww_json_free(&config);
+    return ok;
+}
+
 struct ww_llama *ww_llama_load(struct ww_device *device, const char *path, struct ww_error *err)
 {
     struct ww_llama *m = calloc(1, sizeof *m);
@@ -449,7 +467,7 @@ struct ww_llama *ww_llama_load(struct ww_device *device, const char *path, struc
     m->shape = (struct ww_llama_shape){.rope = {.theta = 10000, .factor = 1}};
     m->storages = calloc(MAX_STORAGES * 17, sizeof *m->storages);
     struct loading l = {.device = device, .model = m, .err = err, .bank = ww_bank_create()};
-    l.weights = ww_weights_open(path, err);
+    l.weights = is_llama(path, err) ? ww_weights_open(path, err) : NULL;
     l.failed = !l.weights;
     l.gguf = l.weights && ww_weights_find(l.weights, "token_embd.weight");
     l.failed = l.failed || !(l.gguf ? shape_of_meta(l.weights, &m->shape, err)

@@ -594,7 +594,7 @@ class Complete(unittest.TestCase):
         for args, told, *status in [
             (["no-such-model", "a"], "no model 'no-such-model'"),
             ([os.path.join(SOURCE, "docs"), "a"], "docs"),
-            (["nano", "a"], "tokenizer"),
+            (["nano", "a"], "no language model"),
             ([self.MODEL, ""], "the prompt is empty"),
             ([self.MODEL, "a", "--device", "abacus"], "no device 'abacus'"),
             ([self.MODEL, "a", "--context", "100000"], "at most 256 are possible", 2),
