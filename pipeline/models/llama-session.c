@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_CONTEXT 4096 // unless more is asked for
-#define STRETCH      256
+#define MOST_CONTEXT   4096 // unless more is asked for
+#define STRETCH        256
+#define MOST_POSITIONS 131072 // of a sequence that slides: 64 MiB of turns where a head is 128 wide
 
 struct pass {
     struct ww_plan *plan;
@@ -20,8 +21,8 @@ struct ww_llama_session {
     const struct ww_llama *model;
     int sequences, context, slots;
     int positions, sinks; // of a sequence; slots of it that are kept when the context is full
-    bool half;   // of the cache
-    bool stages; // kept by stretches; of one sequence, a single row goes through as one, too
+    bool half;            // of the cache
+    bool stages;          // kept by stretches; of one sequence, a single row goes through as one, too
     struct ww_storage **cache, *turns;
     struct pass few, many, *last; // one token each, a stretch; the one that ran
 };
@@ -109,13 +110,15 @@ struct ww_llama_session *ww_llama_open(struct ww_device *device, const struct ww
                 model->shape.head);
         return NULL;
     }
+    const int most = trained < MOST_POSITIONS ? trained : MOST_POSITIONS;
+    const int furthest = most > context ? most : context;
     struct ww_llama_session *s = calloc(1, sizeof *s);
     if (!s)
         abort();
     // One slot more, for what rows that are there only to fill up write.
     *s = (struct ww_llama_session){.model = model, .sequences = sequences, .context = context,
                                    .slots = sequences * context + 1,
-                                   .positions = params->slides ? trained : context,
+                                   .positions = params->slides ? furthest : context,
                                    .sinks = context > 2 * WW_SINKS ? WW_SINKS : 0,
                                    .half = params->half_cache, .stages = params->keep_stages};
     const int width = (int)ww_div_up(stretch > WW_FEW_ROWS ? stretch : WW_STRIP, WW_STRIP) * WW_STRIP;

@@ -31,7 +31,7 @@ struct ww_llama_params {
     int context;    // positions of each; 0: what the model was trained on, at most 4096
     int stretch;    // most rows of one run; 0: 256
     bool given;     // rows may bring embeddings instead of tokens
-    // Positions go on beyond `context`, up to those the model was trained on: the oldest but for the first
+    // Positions go on beyond `context`, up to those the model was trained on, at most 131072: the oldest but for the first
     // WW_SINKS, on which much attention rests (Xiao et al., 2023, arXiv:2309.17453), make room.
     bool slides;
     // Keys and values in half precision, in half the memory; heads are multiples of 8 wide then, and the

@@ -328,7 +328,8 @@ static bool generate(struct ww_language *l, struct generation *g, struct ww_stop
         call.ok = !g->error.code || ww_fail(err, g->error.code, "%s", g->error.text);
     }
     out->tokens_ns = (uint64_t)(ww_now_ns() - begun);
-    hand_out(p, stops, WW_NO_TOKEN);
+    if (out->end != WW_END_CALLER || stopped(p)) // but for a caller who has said that it is enough
+        hand_out(p, stops, WW_NO_TOKEN);
     out->stop = stops->met;
     return call.ok;
 }

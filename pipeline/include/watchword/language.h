@@ -54,7 +54,7 @@ struct ww_generate_params {
     uint64_t seed; // the same seed draws the same tokens from the same logits
     // Called on the caller's thread for every token, with the text that is certain now that it is there:
     // whole characters, nothing that may yet turn out to begin one of `stops`; no NUL behind it. What
-    // was held back for nothing comes last, with WW_NO_TOKEN. False stops.
+    // was held back for nothing comes last, with WW_NO_TOKEN. False stops, and is not called again.
     bool (*each)(void *opaque, uint32_t token, const char *text, size_t bytes);
     void *opaque;
     const volatile sig_atomic_t *until; // stops soon after it is no longer 0, as `each` can; may be NULL
