@@ -37,9 +37,9 @@ static bool read_merges(struct ww_tokenizer *t, const char *path, struct ww_erro
     const char *const end = data + bytes;
     for (const char *c = data; c < end; c++)
         lines += *c == '\n';
-    t->merges = ww_new_array(t->arena, struct ww_merge, lines + 1);
+    t->merges = ww_new_table(t, struct ww_merge, lines + 1, err);
     const char *at = memchr(data, '\n', bytes); // the first line is a heading
-    bool ok = true;
+    bool ok = t->merges;
     for (size_t line = 2; ok && at && ++at < end && t->num_merges < MAX_MERGES; line++) {
         const char *next = memchr(at, '\n', (size_t)(end - at)), *stop = next ? next : end;
         stop -= stop > at && stop[-1] == '\r';
@@ -48,7 +48,7 @@ static bool read_merges(struct ww_tokenizer *t, const char *path, struct ww_erro
         at = next;
     }
     free(data);
-    ww_slots_of_merges(t);
+    ok = ok && ww_slots_of_merges(t, err);
     return ok || ww_within(err, "%s", path);
 }
 
@@ -87,8 +87,8 @@ bool ww_tokenizer_read_clip(struct ww_tokenizer *t, const char *vocab, const cha
     ww_vocab_trim(t);
     if (!ww_clip_begin(t, err))
         return ww_within(err, "%s", vocab);
-    ww_slots_of_texts(t, &t->by_text, false);
-    return read_merges(t, merges, err) && (!config || ww_vocab_read_config(t, config, err));
+    return ww_slots_of_texts(t, &t->by_text, false, err) && read_merges(t, merges, err) &&
+           (!config || ww_vocab_read_config(t, config, err));
 }
 
 // --- texts ---

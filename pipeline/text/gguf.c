@@ -22,7 +22,9 @@ static bool read_tokens(struct ww_tokenizer *t, const struct ww_weights *w, stru
                        texts->count, kinds ? kinds->count : 0, scores ? scores->count : 0,
                        WW_MAX_TOKENS);
     t->num_tokens = (uint32_t)texts->count;
-    t->tokens = ww_new_array(t->arena, struct ww_token, texts->count);
+    t->tokens = ww_new_table(t, struct ww_token, texts->count, err);
+    if (!t->tokens)
+        return false;
     for (uint32_t id = 0; id < t->num_tokens; id++) {
         struct ww_text text = {0};
         int64_t kind = WW_TOKEN_NORMAL;
@@ -46,16 +48,18 @@ static bool read_merges(struct ww_tokenizer *t, const struct ww_weights *w, stru
     if (list->count > WW_MAX_TOKENS)
         return ww_fail(err, WW_E_FILE, "tokenizer.ggml.merges: %zu of them, at most %d",
                        list->count, WW_MAX_TOKENS);
-    ww_slots_of_texts(t, &t->by_text, false);
-    t->merges = ww_new_array(t->arena, struct ww_merge, list->count);
+    if (!ww_slots_of_texts(t, &t->by_text, false, err))
+        return false;
+    t->merges = ww_new_table(t, struct ww_merge, list->count, err);
+    if (!t->merges)
+        return false;
     for (size_t i = 0; i < list->count; i++) {
         struct ww_text text = {0};
         ww_meta_text(list, i, &text);
         if (!ww_merge_add_line(t, text.at, text.bytes, err))
             return ww_within(err, "tokenizer.ggml.merges[%zu]", i);
     }
-    ww_slots_of_merges(t);
-    return true;
+    return ww_slots_of_merges(t, err);
 }
 
 static bool read_splitting(struct ww_tokenizer *t, const struct ww_weights *w,

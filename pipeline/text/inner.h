@@ -34,6 +34,8 @@ struct ww_slots {
 
 struct ww_tokenizer {
     struct ww_arena *arena;
+    void *tables[8]; // what grows with the file is no arena's: see ww_table
+    int num_tables;
     bool pieces, words, clip; // SentencePiece, WordPiece, CLIP's BPE; none: byte-level BPE
     struct ww_token *tokens;
     uint32_t num_tokens, longest; // bytes of the longest text
@@ -68,6 +70,10 @@ enum {
 };
 
 // --- tokenizer.c, gguf.c ---
+
+// Zeroed, and the tokenizer's. NULL: WW_E_MEMORY.
+void *ww_table(struct ww_tokenizer *t, size_t count, size_t bytes_each, struct ww_error *err);
+#define ww_new_table(t, type, count, err) ((type *)ww_table((t), (count), sizeof(type), (err)))
 
 // Gives `id` a text (copied). False: WW_E_FILE, it has one, or lies too far out.
 bool ww_token_set(struct ww_tokenizer *t, uint32_t id, const char *text, size_t bytes,
@@ -118,10 +124,12 @@ bool ww_vocab_read_config(struct ww_tokenizer *t, const char *path, struct ww_er
 
 // --- table.c ---
 
-void ww_slots_of_texts(struct ww_tokenizer *t, struct ww_slots *slots, bool specials);
-void ww_slots_of_merges(struct ww_tokenizer *t);
+// All three fail with WW_E_MEMORY alone.
+bool ww_slots_of_texts(struct ww_tokenizer *t, struct ww_slots *slots, bool specials,
+                       struct ww_error *err);
+bool ww_slots_of_merges(struct ww_tokenizer *t, struct ww_error *err);
 // For pieces with scores instead of merges, once texts can be found.
-void ww_merges_of_pieces(struct ww_tokenizer *t);
+bool ww_merges_of_pieces(struct ww_tokenizer *t, struct ww_error *err);
 uint32_t ww_hash_text(const char *text, size_t bytes);
 uint32_t ww_find_text(const struct ww_tokenizer *t, const struct ww_slots *slots, const char *text,
                       size_t bytes);

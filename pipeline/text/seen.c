@@ -26,9 +26,7 @@ void ww_seen_begin(struct ww_output *o)
     size_t places = 1;
     while (places < MOST_PLACES && places * 16 < o->bytes)
         places *= 2;
-    o->seen = calloc(places, sizeof *o->seen);
-    if (!o->seen)
-        abort();
+    o->seen = calloc(places, sizeof *o->seen); // without memory it goes on, more slowly
     o->seen_mask = places - 1;
 }
 

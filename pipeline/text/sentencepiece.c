@@ -118,7 +118,9 @@ static bool read_model(struct ww_tokenizer *t, const char *at, size_t bytes, str
     t->pieces = t->legacy = t->prefix = t->add_bos = true;
     t->special = (struct ww_special_ids){.unk = 0, .bos = 1, .eos = 2, .pad = WW_NO_TOKEN};
     t->num_tokens = num + MAX_ADDED;
-    t->tokens = ww_new_array(t->arena, struct ww_token, t->num_tokens);
+    t->tokens = ww_new_table(t, struct ww_token, t->num_tokens, err);
+    if (!t->tokens)
+        return false;
     num = 0;
     for (at = begin; at < end && read_field(&at, end, &f);) {
         if (f.number == 1 && f.at && !read_piece(t, num++, &f, err))

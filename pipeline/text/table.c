@@ -1,6 +1,5 @@
 #include "inner.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 // Eight bytes at a time, the last eight once more if they are no whole step: most texts are one step
@@ -36,13 +35,14 @@ static uint32_t hash_pair(uint32_t left, uint32_t right)
     return (uint32_t)(h >> 32);
 }
 
-static void make_room(struct ww_tokenizer *t, struct ww_slots *slots, size_t count)
+static bool make_room(struct ww_tokenizer *t, struct ww_slots *slots, size_t count,
+                      struct ww_error *err)
 {
     size_t size = 16;
     while (size < 2 * count + 2)
         size *= 2;
-    slots->slot = ww_new_array(t->arena, uint32_t, size);
     slots->mask = (uint32_t)size - 1;
+    return (slots->slot = ww_new_table(t, uint32_t, size, err));
 }
 
 static bool takes_part(const struct ww_tokenizer *t, const struct ww_token *token, bool specials)
@@ -53,9 +53,14 @@ static bool takes_part(const struct ww_tokenizer *t, const struct ww_token *toke
                     : !t->pieces || token->kind == WW_TOKEN_NORMAL || token->kind == WW_TOKEN_USER;
 }
 
-void ww_slots_of_texts(struct ww_tokenizer *t, struct ww_slots *slots, bool specials)
+bool ww_slots_of_texts(struct ww_tokenizer *t, struct ww_slots *slots, bool specials,
+                       struct ww_error *err)
 {
-    make_room(t, slots, t->num_tokens);
+    size_t num = 0;
+    for (uint32_t id = 0; id < t->num_tokens; id++)
+        num += takes_part(t, &t->tokens[id], specials);
+    if (!make_room(t, slots, num, err))
+        return false;
     for (uint32_t id = 0; id < t->num_tokens; id++) {
         const struct ww_token *token = &t->tokens[id];
         if (!takes_part(t, token, specials) ||
@@ -66,6 +71,7 @@ void ww_slots_of_texts(struct ww_tokenizer *t, struct ww_slots *slots, bool spec
             at = (at + 1) & slots->mask;
         slots->slot[at] = id + 1;
     }
+    return true;
 }
 
 uint32_t ww_find_text(const struct ww_tokenizer *t, const struct ww_slots *slots, const char *text,
@@ -80,9 +86,10 @@ uint32_t ww_find_text(const struct ww_tokenizer *t, const struct ww_slots *slots
     return WW_NO_TOKEN;
 }
 
-void ww_slots_of_merges(struct ww_tokenizer *t)
+bool ww_slots_of_merges(struct ww_tokenizer *t, struct ww_error *err)
 {
-    make_room(t, &t->by_pair, t->num_merges);
+    if (!make_room(t, &t->by_pair, t->num_merges, err))
+        return false;
     for (uint32_t i = 0; i < t->num_merges; i++) {
         const struct ww_merge *m = &t->merges[i];
         if (ww_find_merge(t, m->left, m->right))
@@ -92,41 +99,43 @@ void ww_slots_of_merges(struct ww_tokenizer *t)
             at = (at + 1) & t->by_pair.mask;
         t->by_pair.slot[at] = i + 1;
     }
+    return true;
 }
 
-// Each way to cut a piece into two pieces is a pair that merges into it.
-void ww_merges_of_pieces(struct ww_tokenizer *t)
+// Each way to cut a piece into two pieces is a pair that merges into it. Counts them, and writes them
+// where there is room.
+static uint32_t pairs_of_piece(const struct ww_tokenizer *t, uint32_t id, struct ww_merge *out)
 {
-    size_t num = 0, room = 0;
-    struct ww_merge *merges = NULL;
-    for (uint32_t id = 0; id < t->num_tokens; id++) {
-        const struct ww_token *token = &t->tokens[id];
-        if (token->bytes > WW_MAX_PAIR_BYTES || !takes_part(t, token, false) ||
-            ww_find_text(t, &t->by_text, token->text, token->bytes) != id)
+    const struct ww_token *token = &t->tokens[id];
+    uint32_t num = 0;
+    if (token->bytes > WW_MAX_PAIR_BYTES || !takes_part(t, token, false) ||
+        ww_find_text(t, &t->by_text, token->text, token->bytes) != id)
+        return 0;
+    for (uint32_t n = 1; n < token->bytes; n++) {
+        const uint32_t left = ww_find_text(t, &t->by_text, token->text, n);
+        if (left == WW_NO_TOKEN)
             continue;
-        for (uint32_t n = 1; n < token->bytes; n++) {
-            const uint32_t left = ww_find_text(t, &t->by_text, token->text, n);
-            const uint32_t right = left == WW_NO_TOKEN
-                ? WW_NO_TOKEN
-                : ww_find_text(t, &t->by_text, token->text + n, token->bytes - n);
-            if (right == WW_NO_TOKEN)
-                continue;
-            if (num == room) {
-                room = 2 * room + 1024;
-                merges = reallocarray(merges, room, sizeof *merges);
-                if (!merges)
-                    abort();
-            }
-            merges[num++] = (struct ww_merge){.left = left, .right = right, .result = id};
-        }
+        const uint32_t right =
+            ww_find_text(t, &t->by_text, token->text + n, token->bytes - n);
+        if (right == WW_NO_TOKEN)
+            continue;
+        if (out)
+            out[num] = (struct ww_merge){.left = left, .right = right, .result = id};
+        num++;
     }
-    t->merges = ww_new_array(t->arena, struct ww_merge, num);
-    if (num)
-        memcpy(t->merges, merges, num * sizeof *merges);
-    t->num_merges = (uint32_t)num;
+    return num;
+}
+
+bool ww_merges_of_pieces(struct ww_tokenizer *t, struct ww_error *err)
+{
+    size_t num = 0;
+    for (uint32_t id = 0; id < t->num_tokens; id++)
+        num += pairs_of_piece(t, id, NULL);
     t->by_score = true;
-    free(merges);
-    ww_slots_of_merges(t);
+    t->merges = ww_new_table(t, struct ww_merge, num, err);
+    for (uint32_t id = 0; t->merges && id < t->num_tokens; id++)
+        t->num_merges += pairs_of_piece(t, id, t->merges + t->num_merges);
+    return t->merges && ww_slots_of_merges(t, err);
 }
 
 const struct ww_merge *ww_find_merge(const struct ww_tokenizer *t, uint32_t left, uint32_t right)

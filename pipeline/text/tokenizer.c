@@ -1,9 +1,26 @@
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "inner.h"
+
+void *ww_table(struct ww_tokenizer *t, size_t count, size_t bytes_each, struct ww_error *err)
+{
+    assert((size_t)t->num_tables < sizeof t->tables / sizeof *t->tables);
+    void *table = NULL;
+    size_t bytes;
+    if (!__builtin_mul_overflow(count, bytes_each, &bytes))
+        table = malloc(bytes ? bytes : 1);
+    if (!table) {
+        ww_fail(err, WW_E_MEMORY, "no memory left on this host for %zu times %zu bytes", count,
+                bytes_each);
+        return NULL;
+    }
+    memset(table, 0, bytes);
+    return t->tables[t->num_tables++] = table;
+}
 
 bool ww_token_set(struct ww_tokenizer *t, uint32_t id, const char *text, size_t bytes,
                   enum ww_token_kind kind, float score, struct ww_error *err)
@@ -87,8 +104,7 @@ static bool find_specials(struct ww_tokenizer *t, struct ww_error *err)
         t->num_lengths += i == t->num_lengths;
     }
     qsort(t->special_lengths, t->num_lengths, sizeof *t->special_lengths, longest_first);
-    ww_slots_of_texts(t, &t->specials, true);
-    return true;
+    return ww_slots_of_texts(t, &t->specials, true, err);
 }
 
 static bool finish(struct ww_tokenizer *t, struct ww_error *err)
@@ -99,12 +115,12 @@ static bool finish(struct ww_tokenizer *t, struct ww_error *err)
             *ids[i] = WW_NO_TOKEN;
     if (t->pieces || t->words || t->clip)
         t->unknown = t->special.unk;
-    if (!t->by_text.slot)
-        ww_slots_of_texts(t, &t->by_text, false);
+    if (!t->by_text.slot && !ww_slots_of_texts(t, &t->by_text, false, err))
+        return false;
     find_bytes(t);
     t->apart = t->pieces && are_apart(t);
-    if (t->pieces && !t->merges)
-        ww_merges_of_pieces(t);
+    if (t->pieces && !t->merges && !ww_merges_of_pieces(t, err))
+        return false;
     return find_specials(t, err);
 }
 
@@ -175,6 +191,8 @@ void ww_tokenizer_close(struct ww_tokenizer **tokenizer)
 {
     if (!*tokenizer)
         return;
+    for (int i = 0; i < (*tokenizer)->num_tables; i++)
+        free((*tokenizer)->tables[i]);
     struct ww_arena *arena = (*tokenizer)->arena; // the tokenizer lies in it
     ww_arena_destroy(&arena);
     *tokenizer = NULL;

@@ -303,13 +303,13 @@ static bool read_merges(struct ww_tokenizer *t, const struct ww_json *model, str
     const struct ww_json *list = ww_json_need(model, "merges", WW_JSON_ARRAY, err);
     if (!list)
         return ww_within(err, "model");
-    t->merges = ww_new_array(t->arena, struct ww_merge, ww_json_count(list));
-    ww_slots_of_texts(t, &t->by_text, false);
+    t->merges = ww_new_table(t, struct ww_merge, ww_json_count(list), err);
+    if (!t->merges || !ww_slots_of_texts(t, &t->by_text, false, err))
+        return false;
     for (const struct ww_json *x = ww_json_first(list); x; x = ww_json_next(x))
         if (!read_merge(t, x, err))
             return ww_within(err, "model.merges[%u]", t->num_merges);
-    ww_slots_of_merges(t);
-    return true;
+    return ww_slots_of_merges(t, err);
 }
 
 // What stands in front of a text and behind it: one token each, at most.

@@ -16,7 +16,9 @@ bool ww_vocab_read(struct ww_tokenizer *t, const struct ww_json *vocab, size_t m
         return ww_fail(err, WW_E_FILE, "%zu tokens: 1 to %d are allowed", count,
                        WW_MAX_TOKENS - MAX_HOLES);
     t->num_tokens = (uint32_t)count + MAX_HOLES;
-    t->tokens = ww_new_array(t->arena, struct ww_token, t->num_tokens);
+    t->tokens = ww_new_table(t, struct ww_token, t->num_tokens, err);
+    if (!t->tokens)
+        return false;
     for (const struct ww_json *x = ww_json_first(vocab); x; x = ww_json_next(x)) {
         const char *text = ww_json_name(x);
         int64_t id = -1;

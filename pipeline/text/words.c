@@ -23,7 +23,9 @@ static bool read_lines(struct ww_tokenizer *t, const char *data, size_t bytes, s
         t->num_tokens += *c == '\n' || c + 1 == end;
     if (t->num_tokens > WW_MAX_TOKENS)
         return ww_fail(err, WW_E_FILE, "%u lines: at most %d", t->num_tokens, WW_MAX_TOKENS);
-    t->tokens = ww_new_array(t->arena, struct ww_token, t->num_tokens);
+    t->tokens = ww_new_table(t, struct ww_token, t->num_tokens, err);
+    if (!t->tokens)
+        return false;
     for (uint32_t id = 0; id < t->num_tokens; id++) {
         const char *stop = memchr(data, '\n', (size_t)(end - data));
         const char *next = stop ? stop + 1 : end;

@@ -436,6 +436,11 @@ class Tokenize(unittest.TestCase):
         self.assertEqual(watchword("tokenize", self.MODEL, text).stdout, "504 3575 282 4649 314\n")
         self.assertEqual(watchword("tokenize", self.MODEL, text, "--json").stdout, "[504,3575,282,4649,314]\n")
         self.assertEqual(watchword("tokenize", self.MODEL, "--decode", "504,3575,282,4649,314").stdout, text + "\n")
+        clip = os.path.join(os.path.dirname(self.MODEL), "clip")
+        ids = watchword("tokenize", clip, "A photo of a cat").stdout
+        self.assertEqual(ids, "49406 320 1125 539 320 2368 49407\n")
+        self.assertEqual(watchword("tokenize", clip, "--decode", ids.strip()).stdout,
+                         "<|startoftext|>a photo of a cat <|endoftext|>\n")
         wrong = watchword("tokenize", self.MODEL, "--decode", "49152")
         self.assertEqual(wrong.returncode, 2)
         self.assertIn("no id", wrong.stderr)
