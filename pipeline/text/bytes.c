@@ -73,7 +73,7 @@ size_t ww_repair(const char *text, size_t bytes, char *out)
 
 enum class { OTHER, BLANK, LETTER, NUMBER };
 
-static const unsigned char ascii_class[128] = {
+static const unsigned char ascii_class[128] = { // of enum class
     0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 0, 0, 0, 0, 0, 0,
     0, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0,
@@ -82,9 +82,8 @@ static const unsigned char ascii_class[128] = {
 
 static bool is_blank(uint32_t c)
 {
-    return c == 0x85 || c == 0xa0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
-           c == 0x205f || c == 0x3000; // White_Space, but for ASCII
+    return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||
+           c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000; // White_Space, but for ASCII
 }
 
 // Class and length of the first character.

@@ -6,7 +6,6 @@
 // ideographs apart; tokenizer.json with the newer one (`newer`), which takes every character as it
 // is. Neither repairs texts as the original did with another package.
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -30,14 +29,14 @@ static const char start_text[] = "<|startoftext|>", end_text[] = "<|endoftext|>"
 
 static bool read_merges(struct ww_tokenizer *t, const char *path, struct ww_error *err)
 {
-    size_t bytes, lines = 0;
+    size_t bytes, lines = 0; // that may hold a merge
     char *data = ww_read_whole(path, MAX_BYTES, &bytes, err);
     if (!data)
         return false;
     const char *const end = data + bytes;
-    for (const char *c = data; c < end; c++)
+    for (const char *c = data; c < end && lines < MAX_MERGES; c++)
         lines += *c == '\n';
-    t->merges = ww_new_table(t, struct ww_merge, lines + 1, err);
+    t->merges = ww_new_table(t, struct ww_merge, lines, err);
     const char *at = memchr(data, '\n', bytes); // the first line is a heading
     bool ok = t->merges;
     for (size_t line = 2; ok && at && ++at < end && t->num_merges < MAX_MERGES; line++) {

@@ -92,7 +92,7 @@ bool ww_tokenizer_read_words(struct ww_tokenizer *t, const char *path, const cha
 // vocab.json, with merges.txt beside it; `config` as above.
 bool ww_tokenizer_read_clip(struct ww_tokenizer *t, const char *vocab, const char *config,
                             struct ww_error *err);
-// Once its texts can be found: makes a tokenizer one of CLIP's kind. WW_E_UNSUPPORTED: it is none.
+// Once its tokens are read: makes a tokenizer one of CLIP's kind. WW_E_UNSUPPORTED: it is none.
 bool ww_clip_begin(struct ww_tokenizer *t, struct ww_error *err);
 
 // tokenizer.json; `config` as above.
