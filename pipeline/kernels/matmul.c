@@ -91,11 +91,11 @@ static void put(const struct ww_args *a, uint32_t end, size_t quad, size_t row, 
                 const double opened[4])
 {
     const struct push *push = a->push;
-    const uint32_t *info = (const uint32_t *)a->i[2] + 4 * row;
     float *to = a->o[0] + 4 * (quad * push->rows + row);
     uint8_t *halves = NULL;
     if (end >= TURNED) {
         const size_t at = push->first + quad;
+        const uint32_t *info = (const uint32_t *)a->i[2] + 4 * row;
         if (at < push->qk)
             turn(v, a->i[4] + 4 * ((size_t)info[1] * push->turn + at % push->turn));
         to = at < push->q ? a->o[0] + 4 * (at * push->rows + row)
