@@ -12,10 +12,10 @@
 static const struct manual manual = {
     .usage = "tokenize MODEL [TEXT] [OPTIONS]",
     .about = "Prints the ids of the tokens that MODEL is given for TEXT, or for each line of the\n"
-             "standard input: what the checkpoint wants around a text is there, and special tokens\n"
-             "written in it are taken as such. MODEL is one of these files or a directory, in which the\n"
-             "first of them counts: tokenizer.model, vocab.txt, tokenizer.json, vocab.json with\n"
-             "merges.txt (CLIP's), a GGUF file.",
+             "standard input: what the checkpoint wants around a text is there, and special\n"
+             "tokens written in it are taken as such. MODEL is one of these files or a directory,\n"
+             "in which the first of them counts: tokenizer.model, vocab.txt, tokenizer.json,\n"
+             "vocab.json with merges.txt (CLIP's), a GGUF file.",
     .examples = "  watchword tokenize smollm2.gguf \"a person in a yellow vest\"\n"
                 "  watchword tokenize smollm2.gguf --decode 504,3575\n"
                 "  watchword tokenize smollm2.gguf --json < strings.jsonl",

@@ -105,8 +105,9 @@ static enum class classify(const char *text, size_t bytes, size_t *length)
 
 static size_t plain_letters(const char *text, size_t bytes)
 {
+    const unsigned char *c = (const unsigned char *)text;
     size_t n = 0;
-    while (n < bytes && (unsigned char)text[n] < 0x80 && ascii_class[(unsigned char)text[n]] == LETTER)
+    while (n < bytes && c[n] < 0x80 && ascii_class[c[n]] == LETTER)
         n++;
     return n;
 }

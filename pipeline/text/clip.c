@@ -1,5 +1,5 @@
-// CLIP's BPE (Radford et al., 2021, arXiv:2103.00020) from vocab.json and merges.txt: words in lower
-// case, their bytes merged as GPT-2's are, with "</w>" behind the last.
+// CLIP's BPE (Radford et al., 2021, arXiv:2103.00020) from vocab.json and merges.txt: words in
+// lower case, their bytes merged as GPT-2's are, with "</w>" behind the last.
 //
 // Two programs read these texts, and they differ where a text is not plain English. vocab.json goes
 // with the older one, which first drops control characters and what has no meaning yet and sets
@@ -69,9 +69,9 @@ bool ww_clip_begin(struct ww_tokenizer *t, struct ww_error *err)
     t->special.eos = ww_vocab_find(t, end_text);
     t->special.unk = t->special.pad = t->special.eos;
     if (t->special.bos == WW_NO_TOKEN || t->special.eos == WW_NO_TOKEN)
-        return ww_fail(err, WW_E_UNSUPPORTED, "no vocabulary of CLIP: '%s' or '%s' is missing; other "
-                       "kinds need tokenizer.json, which says how texts are split", start_text,
-                       end_text);
+        return ww_fail(err, WW_E_UNSUPPORTED, "no vocabulary of CLIP: '%s' or '%s' is missing; "
+                       "other kinds need tokenizer.json, which says how texts are split",
+                       start_text, end_text);
     t->tokens[t->special.bos].kind = t->tokens[t->special.eos].kind = WW_TOKEN_CONTROL;
     t->tokens[t->special.bos].special = t->tokens[t->special.eos].special = true;
     return true;
@@ -136,6 +136,11 @@ static void put_lower(struct plain *p, utf8proc_int32_t c, struct ww_span from)
     }
 }
 
+static utf8proc_propval_t class_of(utf8proc_int32_t c)
+{
+    return utf8proc_get_property(c)->combining_class;
+}
+
 // The letter and accents that were held back: composed (NFC) and in lower case.
 static void end_cluster(struct plain *p)
 {
@@ -152,9 +157,9 @@ static void end_cluster(struct plain *p)
     }
     for (utf8proc_ssize_t i = 1; i < num; i++) { // in the order of their classes, 0 staying
         const utf8proc_int32_t c = parts[i];
-        const utf8proc_propval_t class = utf8proc_get_property(c)->combining_class;
+        const utf8proc_propval_t class = class_of(c);
         utf8proc_ssize_t at = i;
-        for (; class && at > 0 && utf8proc_get_property(parts[at - 1])->combining_class > class; at--)
+        for (; class && at > 0 && class_of(parts[at - 1]) > class; at--)
             parts[at] = parts[at - 1];
         parts[at] = c;
     }
@@ -210,8 +215,9 @@ enum around { CASED, IGNORED, NEITHER };
 
 static enum around around(uint32_t c)
 {
-    static const uint32_t marks[] = {'\'', '.', ':', 0xb7, 0x387, 0x55f, 0x5f4, 0x2018, 0x2019,
-                                     0x2024, 0x2027, 0xfe13, 0xfe52, 0xfe55, 0xff07, 0xff0e, 0xff1a};
+    static const uint32_t marks[] = {'\'',   '.',    ':',    0xb7,   0x387,  0x55f,
+                                     0x5f4,  0x2018, 0x2019, 0x2024, 0x2027, 0xfe13,
+                                     0xfe52, 0xfe55, 0xff07, 0xff0e, 0xff1a};
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
         if (c == marks[i])
             return IGNORED;
@@ -272,8 +278,8 @@ static size_t next_special(const struct plain *p, size_t i, uint32_t *id)
     return i;
 }
 
-// A special token in capitals is one when it is in lower case. The older program then wants it to be
-// a word of its own.
+// A special token in capitals is one when it is in lower case. The older program then wants it to
+// be a word of its own.
 static uint32_t special_word(const struct plain *p, size_t at)
 {
     const struct ww_tokenizer *t = p->o->t;

@@ -102,7 +102,8 @@ static void encode_pieces(struct ww_output *o, size_t at, size_t end, bool prefi
             i += 3;
         while (i < size && !(o->t->apart && is_mark(plain + i)))
             i++;
-        ww_encode_word(o, plain + word, i - word, (struct ww_source){spans ? spans + word : NULL, 0});
+        ww_encode_word(o, plain + word, i - word,
+                       (struct ww_source){spans ? spans + word : NULL, 0});
     }
     free(plain);
     free(spans);

@@ -113,7 +113,7 @@ bool ww_vocab_read(struct ww_tokenizer *t, const struct ww_json *vocab, size_t m
 void ww_vocab_trim(struct ww_tokenizer *t);
 uint32_t ww_vocab_find(const struct ww_tokenizer *t, const char *text); // slowly; NULL: no token
 
-// The next merge in rank; t->merges has room for it and texts can be found. The line is "left right".
+// The next merge in rank; t->merges has room for it and texts can be found. The line: "left right".
 bool ww_merge_add(struct ww_tokenizer *t, struct ww_text left, struct ww_text right,
                   struct ww_error *err);
 bool ww_merge_add_line(struct ww_tokenizer *t, const char *at, size_t bytes, struct ww_error *err);
@@ -188,8 +188,8 @@ struct ww_source {
 
 void ww_seen_begin(struct ww_output *o); // once `bytes` is known
 void ww_seen_end(struct ww_output *o);
-// True: it was seen before, and its tokens have been emitted. Else the caller emits each of them, for
-// bytes `begin` to `end` of the word, and says when it is done.
+// True: it was seen before, and its tokens have been emitted. Else the caller emits each of them,
+// for bytes `begin` to `end` of the word, and says when it is done.
 bool ww_word_known(struct ww_output *o, const char *word, size_t bytes, struct ww_source source);
 void ww_word_emit(struct ww_output *o, uint32_t id, struct ww_source source, size_t begin,
                   size_t end);

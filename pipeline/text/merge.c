@@ -89,7 +89,7 @@ static bool join(const struct ww_tokenizer *t, uint32_t left, uint32_t right, co
     else if (pair || bytes > t->longest ||
              (*id = ww_find_text(t, &t->by_text, text, bytes)) == WW_NO_TOKEN)
         return false;
-    const double when = t->by_score ? -(double)t->tokens[*id].score : merge ? merge->rank : INFINITY;
+    const double when = merge && !t->by_score ? merge->rank : -(double)t->tokens[*id].score;
     if (!(when < INFINITY))
         return false; // never; or its score is no number
     *order = when;

@@ -1,5 +1,6 @@
-// Words that a text had before. A language has few words that come often: in English most of a text is
-// copied from here, and little of it is merged anew. A word has one place; the newest stands there.
+// Words that a text had before. A language has few words that come often: in English most of a text
+// is copied from here, and little of it is merged anew. A word has one place; the newest stands
+// there.
 // It lives as long as one call, so that a tokenizer is never written to.
 
 #include <stdlib.h>

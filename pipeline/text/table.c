@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-// Eight bytes at a time, the last eight once more if they are no whole step: most texts are one step
-// or two. Slots are few and lookups end at the first free one; a file that makes all its tokens
+// Eight bytes at a time, the last eight once more if they are no whole step: most texts are one
+// step or two. Slots are few and lookups end at the first free one; a file that makes all its tokens
 // collide slows down none but itself: it has at most WW_MAX_TOKENS.
 uint32_t ww_hash_text(const char *text, size_t bytes)
 {
@@ -102,8 +102,8 @@ bool ww_slots_of_merges(struct ww_tokenizer *t, struct ww_error *err)
     return true;
 }
 
-// Each way to cut a piece into two pieces is a pair that merges into it. Counts them, and writes them
-// where there is room.
+// Each way to cut a piece into two pieces is a pair that merges into it. Counts them, and writes
+// them where there is room.
 static uint32_t pairs_of_piece(const struct ww_tokenizer *t, uint32_t id, struct ww_merge *out)
 {
     const struct ww_token *token = &t->tokens[id];

@@ -135,11 +135,12 @@ static bool is_directory(const char *path)
     return !stat(path, &st) && S_ISDIR(st.st_mode);
 }
 
-// In a directory, the first of these that is there counts: before tokenizer.json come files with one
-// meaning alone, and vocab.json comes behind it, which does not say how texts are split.
+// In a directory, the first of these that is there counts: before tokenizer.json come files with
+// one meaning alone, and vocab.json comes behind it, which does not say how texts are split.
 static const struct {
     const char *name;
-    bool (*read)(struct ww_tokenizer *t, const char *path, const char *config, struct ww_error *err);
+    bool (*read)(struct ww_tokenizer *t, const char *path, const char *config,
+                 struct ww_error *err);
 } files[] = {
     {"tokenizer.model", ww_tokenizer_read_sentencepiece},
     {"vocab.txt", ww_tokenizer_read_words},
@@ -166,8 +167,8 @@ static bool read_path(struct ww_tokenizer *t, const char *path, struct ww_error 
     }
     struct ww_weights *weights = ww_weights_open(path, err);
     if (!weights && directory)
-        ww_within(err, "there is no tokenizer.model, vocab.txt, tokenizer.json or vocab.json, and no "
-                       "GGUF file to take it from");
+        ww_within(err, "there is no tokenizer.model, vocab.txt, tokenizer.json or vocab.json, and "
+                       "no GGUF file to take it from");
     const bool ok = weights && ww_tokenizer_read_gguf(t, weights, err) && finish(t, err);
     ww_weights_close(&weights);
     return ok;

@@ -86,11 +86,11 @@ static bool follow(const char *field, const struct steps *steps, const struct st
     for (int i = 0; i < steps->num || i < num_wanted; i++) {
         const char *type = i < steps->num ? type_of(steps->at[i]) : "nothing";
         if (i >= num_wanted || strcmp(type, wanted[i].type) != 0)
-            return ww_fail(err, WW_E_UNSUPPORTED, "%s: '%.60s' where %s is known here for %s", field,
-                           type, i < num_wanted ? wanted[i].type : "nothing more", kind);
+            return ww_fail(err, WW_E_UNSUPPORTED, "%s: '%.60s' where %s is known here for %s",
+                           field, type, i < num_wanted ? wanted[i].type : "nothing more", kind);
         if (wanted[i].fits && !wanted[i].fits(steps->at[i]))
-            return ww_fail(err, WW_E_UNSUPPORTED, "%s: '%s' is known here only with %s", field, type,
-                           wanted[i].wants);
+            return ww_fail(err, WW_E_UNSUPPORTED, "%s: '%s' is known here only with %s", field,
+                           type, wanted[i].wants);
     }
     return true;
 }
@@ -186,8 +186,8 @@ static bool read_words(struct ww_tokenizer *t, const struct steps *normal, const
         !follow("pre_tokenizer", pre, splits, 1, "WordPiece", err))
         return false;
     if (!says(model, "continuing_subword_prefix", "##") || longest != 100)
-        return ww_fail(err, WW_E_UNSUPPORTED, "model: only a 'continuing_subword_prefix' of ## and a "
-                       "'max_input_chars_per_word' of 100 are known here");
+        return ww_fail(err, WW_E_UNSUPPORTED, "model: only a 'continuing_subword_prefix' of ## and "
+                       "a 'max_input_chars_per_word' of 100 are known here");
     t->words = true;
     t->lower = is_true(normal->at[0], "lowercase", true);
     t->strip_accents = is_true(normal->at[0], "strip_accents", t->lower);
@@ -248,8 +248,8 @@ static bool read_added_token(struct ww_tokenizer *t, const struct ww_json *x, co
         return ww_fail(err, WW_E_FILE, "'%.100s' has the id %d, as has '%.100s'", text, (int)id,
                        t->tokens[id].text);
     if (is_true(x, "single_word", false))
-        return ww_fail(err, WW_E_UNSUPPORTED, "'%.100s': 'single_word' is true: only false is known "
-                       "here", text);
+        return ww_fail(err, WW_E_UNSUPPORTED, "'%.100s': 'single_word' is true: only false is "
+                       "known here", text);
     const enum ww_token_kind kind = unknown && !strcmp(unknown, text)  ? WW_TOKEN_UNKNOWN
                                     : is_true(x, "special", false)     ? WW_TOKEN_CONTROL
                                                                        : WW_TOKEN_USER;
@@ -316,6 +316,7 @@ static bool read_merges(struct ww_tokenizer *t, const struct ww_json *model, str
 static bool read_template(struct ww_tokenizer *t, const struct ww_json *step, struct ww_error *err)
 {
     const struct ww_json *single = ww_json_need(step, "single", WW_JSON_ARRAY, err);
+    const struct ww_json *tokens = ww_json_get(step, "special_tokens");
     bool behind = false;
     t->add_bos = t->add_eos = false;
     for (const struct ww_json *x = ww_json_first(single); x; x = ww_json_next(x)) {
@@ -324,14 +325,13 @@ static bool read_template(struct ww_tokenizer *t, const struct ww_json *step, st
             continue;
         }
         const char *name = ww_json_string(ww_json_get(ww_json_get(x, "SpecialToken"), "id"));
-        const struct ww_json *ids =
-            name ? ww_json_get(ww_json_get(ww_json_get(step, "special_tokens"), name), "ids") : NULL;
+        const struct ww_json *ids = name ? ww_json_get(ww_json_get(tokens, name), "ids") : NULL;
         int64_t id = -1;
         bool *add = behind ? &t->add_eos : &t->add_bos;
         if (ww_json_count(ids) != 1 || !ww_json_integer(ww_json_first(ids), &id) || id < 0 ||
             id >= t->num_tokens || *add)
-            return ww_fail(err, WW_E_UNSUPPORTED, "single: only one token of the vocabulary in front "
-                           "of a text and one behind it are known here");
+            return ww_fail(err, WW_E_UNSUPPORTED, "single: only one token of the vocabulary in "
+                           "front of a text and one behind it are known here");
         *add = true;
         *(behind ? &t->special.eos : &t->special.bos) = (uint32_t)id;
     }
@@ -374,8 +374,8 @@ static bool read_around(struct ww_tokenizer *t, const struct ww_json *document,
             return ww_within(err, "post_processor");
     }
     int64_t pad = -1;
-    if (ww_json_integer(ww_json_get(ww_json_get(document, "padding"), "pad_id"), &pad) && pad >= 0 &&
-        pad < t->num_tokens)
+    if (ww_json_integer(ww_json_get(ww_json_get(document, "padding"), "pad_id"), &pad) &&
+        pad >= 0 && pad < t->num_tokens)
         t->special.pad = (uint32_t)pad;
     return true;
 }
@@ -385,9 +385,11 @@ static bool check_model(const struct ww_json *model, struct ww_error *err)
     double dropout = 0;
     ww_json_number(ww_json_get(model, "dropout"), &dropout);
     if (dropout != 0)
-        return ww_fail(err, WW_E_UNSUPPORTED, "model.dropout is not 0: texts would be cut by chance");
+        return ww_fail(err, WW_E_UNSUPPORTED,
+                       "model.dropout is not 0: texts would be cut by chance");
     if (is_true(model, "ignore_merges", false))
-        return ww_fail(err, WW_E_UNSUPPORTED, "model.ignore_merges is true: only false is known here");
+        return ww_fail(err, WW_E_UNSUPPORTED,
+                       "model.ignore_merges is true: only false is known here");
     return true;
 }
 
@@ -424,8 +426,8 @@ static bool read_document(struct ww_tokenizer *t, const struct ww_json *document
     if (says(model, "end_of_word_suffix", "</w>"))
         ok = read_clip(t, &normal, &pre, err);
     else if (!is_empty(suffix) || !is_empty(ww_json_get(model, "continuing_subword_prefix")))
-        ok = ww_fail(err, WW_E_UNSUPPORTED, "model: only an 'end_of_word_suffix' of </w>, or none, and "
-                     "no 'continuing_subword_prefix' are known here for BPE");
+        ok = ww_fail(err, WW_E_UNSUPPORTED, "model: only an 'end_of_word_suffix' of </w>, or none, "
+                     "and no 'continuing_subword_prefix' are known here for BPE");
     else if (is_true(model, "byte_fallback", false))
         ok = read_pieces(t, &normal, &pre, model, err);
     else

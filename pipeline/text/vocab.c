@@ -110,7 +110,8 @@ bool ww_vocab_read_config(struct ww_tokenizer *t, const char *path, struct ww_er
         ww_json_bool(ww_json_get(config, "add_bos_token"), &t->add_bos);
         ww_json_bool(ww_json_get(config, "add_eos_token"), &t->add_eos);
     }
-    t->chat_template = ww_arena_strdup(t->arena, ww_json_string(ww_json_get(config, "chat_template")));
+    const char *chat = ww_json_string(ww_json_get(config, "chat_template"));
+    t->chat_template = ww_arena_strdup(t->arena, chat);
     ww_json_free(&config);
     return true;
 }

@@ -201,7 +201,9 @@ static int classify(char c)
 {
     if ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z'))
         return LETTER;
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r' ? BLANK : c > ' ' && c < 127 ? MARK : NEITHER;
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\r')
+        return BLANK;
+    return c > ' ' && c < 127 ? MARK : NEITHER;
 }
 
 // A whole word of ASCII's letters and digits.
@@ -213,8 +215,8 @@ static void encode_plain_word(struct word *w, size_t at, size_t end)
     if (ww_word_known(o, o->text + at, end - at, source))
         return;
     for (size_t i = at; i < end; i++) {
-        const char c = o->text[i];
-        add_char(w, (uint32_t)(o->t->lower && c >= 'A' && c <= 'Z' ? c | 32 : c), (struct ww_span){0});
+        const char c = o->text[i], low = c >= 'A' && c <= 'Z' ? c | 32 : c;
+        add_char(w, (uint32_t)(o->t->lower ? low : c), (struct ww_span){0});
     }
     const uint32_t num = cut(w, ids, ends);
     if (!num)
@@ -225,8 +227,8 @@ static void encode_plain_word(struct word *w, size_t at, size_t end)
     w->num = 0;
 }
 
-// What can be told without a look at Unicode: words and marks of ASCII, if nothing that stands behind
-// them could belong to them. Returns how far that goes.
+// What can be told without a look at Unicode: words and marks of ASCII, if nothing that stands
+// behind them could belong to them. Returns how far that goes.
 static size_t encode_plain(struct word *w, size_t at, size_t end)
 {
     struct ww_output *o = w->o;

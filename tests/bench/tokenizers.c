@@ -1,5 +1,5 @@
-// How fast texts become ids: bench-tokenizers TEXT_FILE TOKENIZER... The whole file is one text, read
-// from a cold start each time; the best of as many runs as fit into two seconds is told, in time of
+// How fast texts become ids: bench-tokenizers TEXT_FILE TOKENIZER... The whole file is one text,
+// read from a cold start each time; the best of as many runs as fit into two seconds is told, in time of
 // the processor, for others may work on it too.
 
 #include <stdio.h>
@@ -29,8 +29,8 @@ static void measure(const struct ww_tokenizer *t, const char *name, const char *
         const double seconds = now() - start;
         best = seconds < best ? seconds : best;
     }
-    printf("%-60s %8.1f MB/s  %9zu tokens  %.2f bytes each\n", name, (double)bytes / best / 1e6, num,
-           (double)bytes / (double)num);
+    printf("%-60s %8.1f MB/s  %9zu tokens  %.2f bytes each\n", name, (double)bytes / best / 1e6,
+           num, (double)bytes / (double)num);
     free(ids);
 }
 

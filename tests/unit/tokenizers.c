@@ -1,6 +1,6 @@
 // Texts to ids and back, against the vectors of the original implementations: transformers 4.34 and
-// 4.46, tokenizers 0.20 and llama.cpp (llama: the older rule for blanks behind special tokens, as in
-// GGUF files).
+// 4.46, tokenizers 0.20 and llama.cpp (llama: the older rule for blanks behind special tokens, as
+// in GGUF files).
 
 #include <watchword/tokenizer.h>
 

@@ -1,7 +1,7 @@
 // tokenizer.h: text to the very ids that a model was trained on, and back.
 //
-// Kinds: SentencePiece BPE as LLaMA uses it, byte-level BPE as GPT-2 and SmolLM2 use it, WordPiece as
-// BERT uses it, and CLIP's BPE.
+// Kinds: SentencePiece BPE as LLaMA uses it, byte-level BPE as GPT-2 and SmolLM2 use it, WordPiece
+// as BERT uses it, and CLIP's BPE.
 // Text that is not UTF-8 is taken as if every maximal part of a character that cannot go on were
 // U+FFFD (the WHATWG rule). Thread-safety: an opened tokenizer is read only, any thread may use it.
 
@@ -38,10 +38,11 @@ enum ww_encode_flags {
 WW_API size_t ww_tokenizer_encode(const struct ww_tokenizer *tokenizer, const char *text,
                                   size_t bytes, unsigned flags, uint32_t *out, size_t max);
 
-// The same, and for each id the bytes of `text` that it comes from: whole characters, also where the
-// token is a part of one, and blanks in front where the token has one. What stands around a text by
-// WW_ENCODE_ADD_SPECIAL, and a blank that LLaMA wants in front, has an empty span there. Spans never
-// go back: neither begins nor ends. `spans` may be NULL.
+// The same, and for each id the bytes of `text` that it comes from: whole characters, also where
+// the token is a part of one, and the blank in front where the token has one. What stands around a
+// text by WW_ENCODE_ADD_SPECIAL, and the blank that LLaMA wants in front, have empty spans there;
+// accents that are left out and blanks that a special token takes lie in no span. Spans never go
+// back, neither their begins nor their ends. `spans` may be NULL.
 struct ww_span {
     size_t begin, end;
 };
