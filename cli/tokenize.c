@@ -23,39 +23,56 @@ static const struct manual manual = {
     .max_args = 2,
 };
 
-static bool print_ids(const struct ww_tokenizer *t, const char *text, size_t bytes, bool json)
+struct form {
+    bool json, spans;
+};
+
+// With spans: a line for each token, or in JSON a list of three numbers.
+static size_t write_token(char *out, uint32_t id, struct ww_span span, struct form form, bool first)
+{
+    const char *between = first ? "" : form.json ? "," : form.spans ? "\n" : " ";
+    if (!form.spans)
+        return (size_t)sprintf(out, "%s%u", between, id);
+    return (size_t)sprintf(out, form.json ? "%s[%u,%zu,%zu]" : "%s%u %zu %zu", between, id,
+                           span.begin, span.end);
+}
+
+static bool print_ids(const struct ww_tokenizer *t, const char *text, size_t bytes, struct form form)
 {
     const unsigned flags = WW_ENCODE_ADD_SPECIAL | WW_ENCODE_PARSE_SPECIAL;
     const size_t num = ww_tokenizer_encode(t, text, bytes, flags, NULL, 0);
     uint32_t *ids = calloc(num + 1, sizeof *ids);
-    char *line = malloc(12 * num + 3), *at = line;
-    if (!ids || !line)
+    struct ww_span *spans = form.spans ? calloc(num + 1, sizeof *spans) : NULL;
+    char *line = malloc((form.spans ? 56 : 12) * num + 3), *at = line;
+    if (!ids || !line || (form.spans && !spans))
         abort();
-    ww_tokenizer_encode(t, text, bytes, flags, ids, num);
-    if (json)
+    ww_tokenizer_encode_spans(t, text, bytes, flags, ids, spans, num);
+    if (form.json)
         *at++ = '[';
     for (size_t i = 0; i < num; i++)
-        at += sprintf(at, "%s%u", i == 0 ? "" : json ? "," : " ", ids[i]);
-    if (json)
+        at += write_token(at, ids[i], spans ? spans[i] : (struct ww_span){0}, form, i == 0);
+    if (form.json)
         *at++ = ']';
     const bool printed = print_line(line, (size_t)(at - line));
     free(line);
+    free(spans);
     free(ids);
     return printed;
 }
 
-static bool print_string(const struct ww_tokenizer *t, const char *line, size_t bytes, int number)
+static bool print_string(const struct ww_tokenizer *t, const char *line, size_t bytes, int number,
+                         struct form form)
 {
     struct cJSON *document = json_parse(line, bytes);
     const char *text = document ? json_text(document, "", NULL) : NULL;
     if (!text)
         complain("line %d is no JSON string", number);
-    const bool printed = text && print_ids(t, text, strlen(text), true);
+    const bool printed = text && print_ids(t, text, strlen(text), form);
     json_free(document);
     return printed;
 }
 
-static bool print_lines(const struct ww_tokenizer *t, bool json)
+static bool print_lines(const struct ww_tokenizer *t, struct form form)
 {
     char *line = NULL;
     size_t room = 0;
@@ -64,8 +81,8 @@ static bool print_lines(const struct ww_tokenizer *t, bool json)
     for (int number = 1; going && (bytes = getline(&line, &room, stdin)) >= 0; number++) {
         if (bytes > 0 && line[bytes - 1] == '\n')
             line[--bytes] = '\0';
-        going = json ? print_string(t, line, (size_t)bytes, number)
-                     : print_ids(t, line, (size_t)bytes, false);
+        going = form.json ? print_string(t, line, (size_t)bytes, number, form)
+                          : print_ids(t, line, (size_t)bytes, form);
     }
     free(line);
     return going;
@@ -94,10 +111,12 @@ static int decode(const struct ww_tokenizer *t, const char *list)
 
 int cmd_tokenize(int argc, char **argv)
 {
-    bool json = false;
+    struct form form = {0};
     const char *ids = NULL;
     const struct option options[] = {
-        {"json", NULL, "lines are JSON strings, and ids JSON arrays", OPTION_FLAG, &json},
+        {"json", NULL, "lines are JSON strings, and ids JSON arrays", OPTION_FLAG, &form.json},
+        {"spans", NULL, "and which bytes of the text each token is: begin and end", OPTION_FLAG,
+         &form.spans},
         {"decode", "IDS", "print the text of these ids", OPTION_TEXT, &ids},
         {0},
     };
@@ -111,7 +130,7 @@ int cmd_tokenize(int argc, char **argv)
     if (ids)
         status = decode(t, ids);
     else
-        status = (argc > 1 ? print_ids(t, argv[1], strlen(argv[1]), json) : print_lines(t, json))
+        status = (argc > 1 ? print_ids(t, argv[1], strlen(argv[1]), form) : print_lines(t, form))
                      ? DONE
                      : FAILED;
     ww_tokenizer_close(&t);

@@ -441,6 +441,10 @@ class Tokenize(unittest.TestCase):
         self.assertEqual(ids, "49406 320 1125 539 320 2368 49407\n")
         self.assertEqual(watchword("tokenize", clip, "--decode", ids.strip()).stdout,
                          "<|startoftext|>a photo of a cat <|endoftext|>\n")
+        spans = watchword("tokenize", clip, "A cat", "--spans").stdout
+        self.assertEqual(spans, "49406 0 0\n320 0 1\n2368 2 5\n49407 5 5\n")
+        spans = watchword("tokenize", clip, "A cat", "--spans", "--json").stdout
+        self.assertEqual(spans, "[[49406,0,0],[320,0,1],[2368,2,5],[49407,5,5]]\n")
         wrong = watchword("tokenize", self.MODEL, "--decode", "49152")
         self.assertEqual(wrong.returncode, 2)
         self.assertIn("no id", wrong.stderr)
