@@ -267,7 +267,8 @@ static void lower_sigmas(struct plain *p)
     p->sigma = false;
 }
 
-// The first normalised special token from `i` on; `bytes`: where it begins if there is none.
+// Where the first special token that is looked for in normalised text begins, from `i` on; if there
+// is none, where the text ends.
 static size_t next_special(const struct plain *p, size_t i, uint32_t *id)
 {
     for (; i < p->bytes; i++) {
