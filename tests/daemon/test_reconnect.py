@@ -66,7 +66,8 @@ def test_certificates():
         for name, trust in kinds_of_trust(path, digest).items():
             camera = stack.enter_context(Camera("--tls", path, "--user", "viewer:geheim"))
             assert camera.url.startswith("rtsps://")
-            streams[name] = stream(camera.url.replace("rtsps://", "rtsps://viewer:geheim@"), **trust)
+            streams[name] = stream(camera.url.replace("rtsps://", "rtsps://viewer:geheim@"),
+                                   timeout_ms=int(4000 * SLOW), **trust)
         with Daemon(streams) as daemon:
             is_refused(daemon, digest)
             for name in ("pinned", "signed", "any"):
@@ -87,7 +88,8 @@ def test_certificates_https():
             server.socket = context.wrap_socket(server.socket, server_side=True)
             threading.Thread(target=server.serve_forever, daemon=True).start()
             servers.append(server)
-            streams[name] = stream(f"https://127.0.0.1:{server.server_port}/nothing.mjpeg", **trust)
+            streams[name] = stream(f"https://127.0.0.1:{server.server_port}/nothing.mjpeg",
+                                   timeout_ms=int(4000 * SLOW), **trust)
         with Daemon(streams) as daemon:
             is_refused(daemon, digest)
             for name in ("pinned", "signed", "any"):
