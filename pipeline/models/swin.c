@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_BLOCKS = 64, MAX_WIDTH = 1 << 14, MAX_HEADS = 256, MAX_HEAD = 64, MAX_WINDOW = 32, MAX_PATCH = 32 };
+enum { MAX_BLOCKS = 64, MAX_WIDTH = 1 << 14, MAX_HEADS = 256, MAX_WINDOW = 32, MAX_PATCH = 32 };
+enum { MAX_HEAD = 64 }; // numbers of one, as ww_windows takes them
 
 struct block {
     struct ww_filter before, qkv, bias, out, after, inner, outer;
@@ -128,15 +129,16 @@ static bool read_outputs(const struct ww_json *config, struct ww_swin_shape *s, 
         s->out[s->stages - 1] = true;
         return true;
     }
-    for (const struct ww_json *x = ww_json_first(indices); x; x = ww_json_next(x)) {
+    bool some = false, sound = true;
+    for (const struct ww_json *x = ww_json_first(indices); sound && x; x = ww_json_next(x)) {
         int64_t number;
-        if (!ww_json_integer(x, &number) || number < 1 || number > s->stages)
-            return ww_fail(err, WW_E_UNSUPPORTED,
-                           "'out_indices' must be a list of whole numbers from 1 to %d, the stages",
-                           s->stages);
-        s->out[number - 1] = true;
+        sound = ww_json_integer(x, &number) && number >= 1 && number <= s->stages;
+        if (sound)
+            some = s->out[number - 1] = true;
     }
-    return true;
+    return (some && sound) ||
+           ww_fail(err, WW_E_UNSUPPORTED,
+                   "'out_indices' must be a list of whole numbers from 1 to %d, the stages", s->stages);
 }
 
 static bool read_fixed(const struct ww_json *config, struct ww_error *err)

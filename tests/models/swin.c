@@ -275,6 +275,9 @@ static void check_configs(void)
         {"{\"qkv_bias\": false}", "qkv_bias"},
         {"{\"layer_norm_eps\": 2}", "layer_norm_eps"},
         {"{\"out_indices\": [0, 5]}", "out_indices"},
+        {"{\"out_indices\": [2, 5]}", "out_indices"},
+        {"{\"out_indices\": []}", "out_indices"},
+        {"{\"out_indices\": 3}", "out_indices"},
         {"{\"patch_size\": 64}", "patch_size"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
