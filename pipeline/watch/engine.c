@@ -8,7 +8,6 @@
 #include <watchword/models.h>
 
 #define RETRY_NS       1000000000
-#define MAX_CONFIG     (1 << 20)
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct ww_engine *engines; // of this process

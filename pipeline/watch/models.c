@@ -14,7 +14,6 @@
 #include "watch/install_paths.h" // WW_MODELS_DIR
 
 #define MAX_ROOTS        32
-#define MAX_CONFIG_BYTES (1 << 20)
 
 struct roots {
     struct ww_arena *arena;

@@ -15,7 +15,6 @@
 #include "models/family.h"
 #include "weights/weights.h"
 
-#define MAX_CONFIG_BYTES (1 << 20)
 
 // Lines of text in memory that the caller has. When it is full the last line says so, and no line
 // is cut in the middle.
