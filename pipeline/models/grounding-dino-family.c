@@ -44,16 +44,18 @@ static bool read_backbone(const struct ww_json *config, const struct ww_weights 
     char prefix[64];
     enum ww_gdino_layout layout;
     const struct ww_json *part = ww_json_get(config, "backbone_config");
-    if (!part && weights && ww_json_get(config, "text_encoder"))
-        return ww_gdino_layout(weights, &layout, prefix, err) &&
-               ww_swin_find_shape(weights, prefix, out, err);
-    if (!ww_swin_read_shape(part, out, err))
+    if (!part && weights && ww_json_get(config, "text_encoder")) {
+        if (!ww_gdino_layout(weights, &layout, prefix, err) ||
+            !ww_swin_find_shape(weights, prefix, out, err))
+            return false;
+    } else if (!ww_swin_read_shape(part, out, err)) {
         return ww_within(err, "'backbone_config'");
+    }
     bool ours = out->stages == WW_GDINO_MAPS + 1;
     for (int s = 0; s < out->stages; s++)
         ours &= out->out[s] == (s > 0);
-    return ours || ww_fail(err, WW_E_UNSUPPORTED,
-                           "'backbone_config': the last three of four stages must give maps out");
+    return ours || ww_fail(err, WW_E_UNSUPPORTED, "%s: the last three of four stages must give maps out",
+                           part ? "'backbone_config'" : "the backbone");
 }
 
 static bool load_backbone(struct ww_gdino_model *m, struct ww_device *device,

@@ -75,6 +75,9 @@ bool ww_gdino_read_shape(const struct ww_json *config, struct ww_gdino_shape *s,
         !read_flag(config, "decoder_bbox_embed_share", true, err) ||
         !read_flag(config, "two_stage_bbox_embed_share", false, err))
         return false;
+    if (s->max_tokens > s->text.positions)
+        return ww_fail(err, WW_E_UNSUPPORTED, "'max_text_len' is %d, but its BERT knows %d positions",
+                       s->max_tokens, s->text.positions);
     if (width % GROUPS || width % 8)
         return ww_fail(err, WW_E_UNSUPPORTED, "'d_model' is %d; it must be a multiple of %d", width,
                        GROUPS);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MAX_CAPTIONS = 64 }; // each is one look more at every frame
+
 static void *room(size_t count, size_t bytes)
 {
     void *data = calloc(count ? count : 1, bytes);
@@ -103,6 +105,9 @@ static bool add_phrase(struct ww_gdino_prompt *p, const struct ww_gdino_vocabula
                        num ? "this model can read none of its words" : "there are no words in it");
     struct ww_gdino_caption *c = p->num_captions ? &p->captions[p->num_captions - 1] : NULL;
     if (!c || c->text.num + (int)num + 2 > v->max_tokens) {
+        if (p->num_captions == MAX_CAPTIONS)
+            return ww_fail(err, WW_E_TEXT, "the phrases fill more than %d texts of %d tokens: ask for fewer, "
+                                           "or in shorter words", MAX_CAPTIONS, v->max_tokens);
         if (c)
             close_caption(p, v);
         c = add_caption(p, v);

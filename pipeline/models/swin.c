@@ -18,6 +18,7 @@
 
 enum { MAX_BLOCKS = 64, MAX_WIDTH = 1 << 14, MAX_HEADS = 256, MAX_WINDOW = 32, MAX_PATCH = 32 };
 enum { MAX_HEAD = 64 }; // numbers of one, as ww_windows takes them
+enum { MAX_BIAS = 1 << 26 }; // numbers of a block's, for all heads
 
 struct block {
     struct ww_filter before, qkv, bias, out, after, inner, outer;
@@ -93,6 +94,11 @@ static bool check_heads(const struct ww_swin_shape *s, struct ww_error *err)
                            "stage %d of the Swin backbone has %d channels and %d heads: a head must be a "
                            "multiple of 4 wide and at most %d, a stage at most %d",
                            i, c, s->heads[i], MAX_HEAD, MAX_WIDTH);
+        const int64_t pairs = (int64_t)s->window * s->window * s->window * s->window;
+        if (s->heads[i] * pairs > MAX_BIAS)
+            return ww_fail(err, WW_E_UNSUPPORTED,
+                           "stage %d of the Swin backbone has windows %d wide and %d heads, which is more than "
+                           "memory is spent on", i, s->window, s->heads[i]);
     }
     return true;
 }

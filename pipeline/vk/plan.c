@@ -296,7 +296,8 @@ static int end_of_piece(const struct ww_plan *plan, int first)
     return end;
 }
 
-// The barrier before a piece covers what earlier ones wrote: its scope is all that was submitted before.
+// The barrier before a piece covers what earlier ones and other plans wrote: its scope is all that was
+// submitted before.
 static bool record_pieces(struct ww_plan *plan, struct ww_error *err)
 {
     const struct recording *r = &plan->recording;
@@ -310,7 +311,7 @@ static bool record_pieces(struct ww_plan *plan, struct ww_error *err)
         if (!begin(plan, &plan->pieces[p], err))
             return false;
         for (; i < end; i++)
-            record_launch(plan, plan->pieces[p], i, r->launches[i].barrier || (i == first && i > 0));
+            record_launch(plan, plan->pieces[p], i, r->launches[i].barrier || i == first);
         if (!finish(plan, plan->pieces[p], err))
             return false;
     }
@@ -419,17 +420,20 @@ static void set_batch(struct ww_plan *plan, int n)
     }
 }
 
-static void pause_before(struct ww_plan *plan)
+// False if the device was lost meanwhile, by another's plan.
+static bool pause_before(struct ww_plan *plan, struct ww_error *err)
 {
     if (plan->device->pause)
         plan->device->pause(plan->device->pause_opaque);
+    return !plan->device->lost || ww_fail(err, WW_E_DEVICE, "the device was lost");
 }
 
 bool ww_plan_run(struct ww_plan *plan, int n, struct ww_error *err)
 {
     if (plan->device->profile.reference) {
         for (int i = 0, end; i < plan->recording.num_launches; i = end) {
-            pause_before(plan);
+            if (!pause_before(plan, err))
+                return false;
             end = end_of_piece(plan, i);
             for (int k = i; k < end; k++)
                 run_reference(plan, &plan->recording.launches[k], n);
@@ -438,10 +442,8 @@ bool ww_plan_run(struct ww_plan *plan, int n, struct ww_error *err)
     }
     set_batch(plan, n);
     bool ok = true;
-    for (int p = 0; ok && p < plan->num_pieces; p++) {
-        pause_before(plan);
-        ok = submit(plan, plan->pieces[p], WAIT_NS, err);
-    }
+    for (int p = 0; ok && p < plan->num_pieces; p++)
+        ok = pause_before(plan, err) && submit(plan, plan->pieces[p], WAIT_NS, err);
     return ok;
 }
 

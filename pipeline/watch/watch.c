@@ -34,7 +34,8 @@ struct ww_watch {
     void *session;
     struct ww_look_params session_params;
     uint32_t session_revision;
-    int64_t took_ns; // the last look, without what overtook it
+    int64_t took_ns; // the last look, without what overtook it; 0: not known
+    bool overtook;   // in the pause at hand
     struct ww_findings findings;
     struct ww_result result;
     struct ww_error error;
@@ -242,12 +243,12 @@ static bool look(struct ww_watch *watch, const struct ww_frame *frame, float thr
     if (threshold <= 0)
         threshold = watch->own_threshold;
     struct ww_engine *engine = watch->engine;
-    struct ww_turn turn = {.watch = watch, .begin_ns = begin}, *outer = engine->turn;
+    struct ww_turn turn = {.watch = watch, .begin_ns = ww_now_ns()}, *outer = engine->turn;
     engine->turn = &turn;
     const bool ok =
         watch->loaded->family->look(watch->session, frame, threshold, &watch->findings, err);
     engine->turn = outer;
-    watch->took_ns = ww_now_ns() - begin - turn.overtaken_ns;
+    watch->took_ns = ok ? ww_now_ns() - turn.begin_ns - turn.overtaken_ns : 0;
     if (!ok) {
         if (err->code == WW_E_DEVICE)
             engine->device->lost = true; // whatever it was, nothing on it can be trusted
@@ -298,6 +299,7 @@ bool ww_watch_prepare(struct ww_watch *watch, const struct ww_frame *frame, stru
 static void reword_session(struct ww_watch *watch)
 {
     const struct ww_family *family = watch->loaded->family;
+    watch->took_ns = 0; // more words may take longer
     if (watch->session && family->reword && family->reword(watch->session, watch->words))
         watch->session_revision = watch->words->revision;
     else
@@ -356,30 +358,42 @@ static bool may_overtake(const struct ww_watch *watch, const struct ww_watch *by
            watch->session_revision == watch->words->revision;
 }
 
-// What overtakes a look takes no more time than that had so far: it is done at half speed at worst.
+// Of those that may and have not yet in this pause, the one that waits longest.
+static struct ww_watch *next_overtaker(const struct ww_engine *engine, const struct ww_watch *by)
+{
+    struct ww_watch *longest = NULL;
+    for (struct ww_watch *w = engine->watches; w; w = w->next)
+        if (!w->overtook && (!longest || w->since_ns < longest->since_ns) && may_overtake(w, by))
+            longest = w;
+    return longest;
+}
+
+// What overtakes a look takes no more time than that had so far, give or take one: it is done at half
+// speed at worst.
 void ww_watch_pause(struct ww_engine *engine)
 {
     struct ww_turn *turn = engine->turn;
     if (!turn || turn->paused)
         return;
-    const int64_t now = ww_now_ns();
-    if (!turn->began || engine->device->lost || now - turn->begin_ns < 2 * turn->overtaken_ns) {
+    const int64_t begin = ww_now_ns(), budget = begin - turn->begin_ns - 2 * turn->overtaken_ns;
+    if (!turn->began || budget < 0) { // nothing was done yet, so nobody waits for it
         turn->began = true;
         return;
     }
     turn->paused = true;
     pthread_mutex_lock(&engine->lock);
-    bool any = false;
-    for (struct ww_watch *w = engine->watches; w && !engine->device->lost; w = w->next)
-        if (may_overtake(w, turn->watch)) {
-            ww_watch_serve(w);
-            any = true;
-        }
-    if (any)
+    for (struct ww_watch *w = engine->watches; w; w = w->next)
+        w->overtook = false;
+    struct ww_watch *next;
+    while (!engine->device->lost && ww_now_ns() - begin <= budget &&
+           (next = next_overtaker(engine, turn->watch))) {
+        next->overtook = true;
+        ww_watch_serve(next);
         pthread_cond_broadcast(&engine->done);
+    }
     pthread_mutex_unlock(&engine->lock);
     turn->paused = false;
-    turn->overtaken_ns += ww_now_ns() - now;
+    turn->overtaken_ns += ww_now_ns() - begin;
 }
 
 // Looking, from other threads ----------------------------------------------------------------------
