@@ -159,7 +159,7 @@ static bool accept_whole(struct job *j)
     const int64_t total = j->file->bytes >= 0    ? j->file->bytes
                           : h->linked_bytes >= 0 ? h->linked_bytes
                                                  : h->bytes;
-    if (!check_claims(j, h->bytes) || !check_space(j, total - j->part.bytes)) // what is there makes room
+    if (!check_claims(j, h->bytes) || !check_space(j, total - part_size(&j->part))) // what is there makes room
         return false;
     j->pieced = false;
     return part_begin(&j->part, total, h->etag, h->linked_sha256, j->err) || give_up_on(j, GIVE_UP);
@@ -247,7 +247,8 @@ static bool wait_before(struct job *j, int tries)
     struct timespec nap = {.tv_nsec = 50000000};
     const double jitter = (double)(monotonic_ns() / 1000 % 1000) / 1000;
     const double own_s = 0.4 * (1 << tries) * (0.75 + 0.5 * jitter);
-    const double wait_s = j->head.retry_after_s >= 0 ? (double)j->head.retry_after_s : own_s;
+    const bool told = j->head.retry_after_s >= 0 && j->head.retry_after_s <= MAX_WAIT_S;
+    const double wait_s = told ? (double)j->head.retry_after_s : own_s;
     complain("%s: %s; once more in %.1f s", j->file->name, j->err->text, wait_s);
     for (const int64_t end = monotonic_ns() + (int64_t)(wait_s * 1e9); !stopped && monotonic_ns() < end;)
         nanosleep(&nap, NULL);

@@ -36,7 +36,7 @@ static void show_size(char *out, size_t size, int64_t bytes)
 
 static void print_entry(const struct ww_catalogue_model *model, bool json)
 {
-    char dir[512], line[4096];
+    char dir[512], line[8192];
     const bool installed = ww_model_find(model->name, dir, sizeof(dir), NULL);
     if (json) {
         struct ww_json_text t = {.out = line, .size = sizeof(line)};
@@ -249,6 +249,10 @@ static int take_folder(const char *path, struct ww_error *err)
         if (fstat(folder, &st) == 0 && st.st_nlink > 0)
             return folder;
         close(folder); // the one before us got nothing, and took it away
+        if (stopped) {
+            ww_fail(err, WW_E_STOPPED, "stopped");
+            return -1;
+        }
     }
 }
 

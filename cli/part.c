@@ -204,11 +204,17 @@ void part_discard(struct part *p)
     unlinkat(p->folder, path, 0);
 }
 
+int64_t part_size(const struct part *p)
+{
+    struct stat st;
+    return p->fd >= 0 && fstat(p->fd, &st) == 0 ? st.st_size : 0;
+}
+
 void part_close(struct part *p)
 {
     char path[256];
     name_of(p, ".part", path);
-    if (p->fd >= 0 && p->bytes == 0) // an empty one helps nobody
+    if (p->fd >= 0 && part_size(p) == 0) // an empty one helps nobody
         part_discard(p);
     if (p->fd >= 0)
         close(p->fd);

@@ -22,6 +22,9 @@ struct part {
 // `base` is the name in that folder.
 int part_folder(int root, const char *name, const char **base, struct ww_error *err);
 
+// Bytes on the disk, also where `bytes` says that they are not to be gone on with.
+int64_t part_size(const struct part *part);
+
 // What is there of it so far, or an empty one. WW_E_FILE. Close it also after a failure.
 bool part_open(struct part *part, int root, const char *name, struct ww_error *err);
 // Nothing has arrived, and this is what the server says now; `etag` and `sha256` may be "".

@@ -230,6 +230,23 @@ static void apply(struct daemon *d, struct config *config)
     config_unref(&old);
 }
 
+// A TLS session that an old `tls` let through may be resumed without a judgement by the new one.
+static bool keeps_trust(const struct daemon *d, const struct config *config)
+{
+    static const struct tls_config none;
+    for (int i = 0; i < config->num_streams; i++)
+        for (int k = 0; k < d->config->num_streams; k++) {
+            const struct stream_config *s = &config->streams[i], *old = &d->config->streams[k];
+            if (!s->host || !old->host || s->port != old->port || strcmp(s->host, old->host) != 0 ||
+                tls_config_equal(&old->tls, &none) || tls_config_equal(&s->tls, &old->tls))
+                continue;
+            log_say(WW_LOG_ERROR, s->name, NULL, "%s: streams.%s.tls: what was trusted before changes only "
+                    "with a restart", d->params.config_path, s->name);
+            return false;
+        }
+    return true;
+}
+
 void daemon_reload(struct daemon *d)
 {
     if (d->stopping_us)
@@ -245,6 +262,8 @@ void daemon_reload(struct daemon *d)
                 d->params.config_path);
         config_unref(&config);
     }
+    if (config && !keeps_trust(d, config))
+        config_unref(&config);
     if (config) {
         apply(d, config);
         log_say(WW_LOG_INFO, NULL, NULL, "%s: taken up", d->params.config_path);

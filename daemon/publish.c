@@ -135,7 +135,8 @@ void publisher_close(struct publisher *p)
     g_mutex_unlock(&p->mutex);
     g_thread_join(p->thread);
     p->thread = NULL;
-    zmq_ctx_term(p->context); // waits for LINGER_MS at most
+    while (zmq_ctx_term(p->context) != 0 && errno == EINTR) // waits for LINGER_MS at most
+        continue;
     p->context = NULL;
 }
 

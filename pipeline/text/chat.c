@@ -65,7 +65,7 @@ static void write_chatml(struct prompt *p, const struct ww_tokenizer *t, const s
 {
     const char *system;
     const size_t bytes = default_system(t->chat_template, &system);
-    if (bytes && strcmp(chat->messages[0].role, "system") != 0) {
+    if (bytes && ww_utf8_valid(system, bytes) && strcmp(chat->messages[0].role, "system") != 0) {
         put(p, "<|im_start|>system\n");
         memcpy(p->text + p->bytes, system, bytes);
         p->bytes += bytes;

@@ -13,6 +13,7 @@ static size_t split_word(const struct ww_tokenizer *t, struct ww_symbol *s, cons
     for (size_t i = 0, n; i < bytes; i += n, num++) {
         const unsigned char byte = (unsigned char)word[i];
         n = t->pieces && byte >= 0x80 ? ww_utf8_char(word + i, bytes - i) : 1;
+        n += !n; // never in a text that was repaired
         const uint32_t *ids = t->pieces || (t->clip && i + 1 == bytes) ? t->end_ids : t->byte_ids;
         const uint32_t id = n == 1 ? ids[byte] : ww_find_text(t, &t->by_text, word + i, n);
         s[num] = (struct ww_symbol){.text = word + i, .bytes = (uint32_t)n, .id = id};

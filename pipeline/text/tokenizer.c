@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "inner.h"
 
 void *ww_table(struct ww_tokenizer *t, size_t count, size_t bytes_each, struct ww_error *err)
@@ -94,6 +95,8 @@ static bool find_specials(struct ww_tokenizer *t, struct ww_error *err)
             t->longest = token->bytes;
         if (!token->special || !token->bytes)
             continue;
+        if (!ww_utf8_valid(token->text, token->bytes)) // or it would cut a text inside a character
+            return ww_fail(err, WW_E_FILE, "special token %u is not UTF-8", id);
         t->special_starts[(unsigned char)token->text[0]] = true;
         uint32_t i = 0;
         while (i < t->num_lengths && t->special_lengths[i] != token->bytes)

@@ -222,16 +222,19 @@ static bool read_files(struct ww_arena *arena, const struct ww_json *list,
         return ww_fail(err, WW_E_FILE, "'files' is empty");
     struct ww_catalogue_file *files = ww_new_array(arena, struct ww_catalogue_file, count);
     model->files = files;
+    int64_t known = 0;
+    bool all_known = true;
     for (const struct ww_json *x = ww_json_first(list); x; x = ww_json_next(x)) {
         struct ww_catalogue_file *file = &files[model->num_files];
         if (!read_file(arena, x, file, err))
             return ww_within(err, "files[%d]", model->num_files);
         model->num_files++;
-        if (model->bytes >= 0)
-            model->bytes = file->bytes < 0 ? -1 : model->bytes + file->bytes;
-        if (model->bytes > MAX_MODEL_BYTES)
+        known += file->bytes > 0 ? file->bytes : 0;
+        all_known &= file->bytes >= 0;
+        if (known > MAX_MODEL_BYTES)
             return ww_fail(err, WW_E_FILE, "'files' have more than 2^50 bytes");
     }
+    model->bytes = all_known ? known : -1;
     return check_names(arena, model, err);
 }
 

@@ -72,6 +72,16 @@ def test_certificates():
             is_refused(daemon, digest)
             for name in ("pinned", "signed", "any"):
                 assert daemon.ear.wait(f"detection/{name}/", 40)
+            # Trust may be given while it runs, but not taken away.
+            streams["stranger"]["tls"] = {"sha256": digest}
+            daemon.configure(streams)
+            daemon.reload()
+            assert daemon.ear.wait("detection/stranger/", 40)
+            streams["any"]["tls"] = {"sha256": digest}
+            daemon.configure(streams)
+            daemon.reload()
+            daemon.ear.listen(1)
+            assert "streams.any.tls: what was trusted before changes only with a restart" in daemon.log()
             daemon.stop()
 
 
