@@ -201,6 +201,16 @@ class Broken(Case):
         self.assertIn("5 tries brought nothing", self.told)
         self.assertLess(len(self.server.seen), 8)
 
+    def test_asks_for_a_day_but_serves(self):
+        """Retry-After counts where a server refuses, not where it breaks off what it sends."""
+        def stops(h, data):
+            head(h, 200, len(data), Retry_After="86400")
+            h.wfile.write(data[:1000])
+            h.close_connection = True
+        self.fault(stops)
+        self.fetch()
+        self.sound()
+
     def test_nobody_there(self):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))

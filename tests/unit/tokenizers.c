@@ -309,10 +309,31 @@ static void check_json_errors(void)
     }
 }
 
+// A special token of half a character would cut texts inside characters: pieces "<unk>", "a" and, by
+// its score and kind, a control piece "\xC3".
+static void check_half_special(void)
+{
+    static const char model[] = "\x0a\x0e\x0a\x05<unk>\x15\0\0\0\0\x18\x02"
+                                "\x0a\x08\x0a\x01" "a\x15\0\0\0\0"
+                                "\x0a\x0a\x0a\x01\xc3\x15\0\0\0\0\x18\x03";
+    char path[64];
+    struct ww_error err = {0};
+    snprintf(path, sizeof path, "%s/tokenizer.model", scratch);
+    FILE *out = fopen(path, "w");
+    if (!CHECK(out && fwrite(model, 1, sizeof model - 1, out) == sizeof model - 1 && !fclose(out)))
+        return;
+    struct ww_tokenizer *t = ww_tokenizer_open(path, &err);
+    CHECK(!t);
+    CHECK_HAS(err.text, "special token 2 is not UTF-8");
+    ww_tokenizer_close(&t);
+    unlink(path);
+}
+
 static void check_json(void)
 {
     if (!CHECK(mkdtemp(scratch)))
         return;
+    check_half_special();
     snprintf(document, sizeof document, "%s/tokenizer.json", scratch);
     check_clip_json();
     check_bert_json();
