@@ -281,19 +281,7 @@ static bool record_reader(struct ww_gdino_session *s, struct ww_error *err)
 static void prepare(struct ww_gdino_session *s, struct ww_cmd *g, int b, struct ww_tensor input)
 {
     struct ww_gdino_picture *p = &s->pictures[b];
-    const struct ww_look_params *look = &p->params;
-    const struct ww_preprocessor *pre = &s->model->preprocessor;
-    const struct ww_packing packing = ww_packing(look->format, look->width, look->height);
-    const struct ww_tensor packed =
-        ww_stored_tensor(g, p->storage, 4, 1, 4, 1, (int)((packing.bytes + 15) / 16));
-    input.first += (uint32_t)b * input.step;
-    input.n = 1;
-    p->resampling = ww_resampling(g, look->width, look->height, p->w, p->h);
-    ww_resample(g, input, packed, &p->resampling,
-                ww_resample_params(.format = look->format, .matrix = look->matrix,
-                                   .range = look->range,
-                                   .gain = {pre->gain[0], pre->gain[1], pre->gain[2]},
-                                   .lift = {pre->lift[0], pre->lift[1], pre->lift[2]}));
+    ww_preprocess(g, &s->model->preprocessor, &p->params, p->storage, &p->resampling, b, p->w, p->h, input);
 }
 
 // The tokens of all pictures, in a storage of their own.
