@@ -85,17 +85,59 @@ static void layer_norm(struct trial *t)
         compare_tensor(t, "out", y, true);
 }
 
-// Heads [b][heads][rows][d], one after another in the channels; d is a multiple of 4.
+// Windows [c][1][k][k] as kernels want them, [k][k][c].
+static void depthwise(struct trial *t)
+{
+    struct ww_error err = {0};
+    const struct ww_tensor x = map(t, tensor_of(t, "x"));
+    const struct ww_weight *weight = tensor_of(t, "weight");
+    const int k = (int)weight->dim[2], c = x.c;
+    float *w = calloc((size_t)(c * k * k), sizeof *w), *bias = calloc((size_t)c, sizeof *bias);
+    for (int i = 0; w && i < c * k * k; i++)
+        w[i % (k * k) * c + i / (k * k)] = ww_weight_float(weight, (size_t)i);
+    struct ww_filter filter;
+    struct ww_bank *bank = ww_bank_create();
+    ww_pack_depthwise(bank, &filter, k, c, w, bias);
+    CHECK(ww_bank_upload(bank, t->device, t->storage, 4, &t->num_storages, &err));
+    ww_bank_destroy(&bank);
+    free(bias);
+    free(w);
+    const struct ww_tensor y = ww_result_tensor(t->g, x.n, c, x.h, x.w);
+    ww_depthwise(t->g, y, x, &filter, ww_conv_params(0));
+    if (replay(t))
+        compare_tensor(t, "out", y, false);
+}
+
+// Heads [b][heads][rows][d], one after another in the channels, each filled up to four with zeros.
 static struct ww_tensor heads(struct trial *t, const struct ww_weight *from)
 {
     const int n = (int)from->dim[0], h = (int)from->dim[1], w = (int)from->dim[2];
-    const int d = (int)from->dim[3];
+    const int d = (int)from->dim[3], wide = (d + 3) / 4 * 4;
     struct ww_tensor x;
-    float *to = uploaded(t, &x, n, h * d, 1, w);
+    float *to = uploaded(t, &x, n, h * wide, 1, w);
     for (int i = 0; i < n * h * w * d; i++)
-        to[ww_at(x, i / (d * w * h), i / (d * w) % h * d + i % d, 0, i / d % w)] =
+        to[ww_at(x, i / (d * w * h), i / (d * w) % h * wide + i % d, 0, i / d % w)] =
             ww_weight_float(from, (size_t)i);
     return x;
+}
+
+// A mask [1 or b][1 or heads][1 or queries][keys], for every query.
+static struct ww_tensor mask(struct trial *t, int queries)
+{
+    const struct ww_weight *from = tensor_of(t, "mask");
+    if (!from)
+        return (struct ww_tensor){0};
+    const int n = (int)from->dim[0], h = (int)from->dim[1], rows = (int)from->dim[2];
+    const int keys = (int)from->dim[3];
+    struct ww_tensor m;
+    float *to = uploaded(t, &m, n, keys, h, queries);
+    for (int i = 0; i < n * h * queries * keys; i++) {
+        const int key = i % keys, query = i / keys % queries, head = i / (keys * queries) % h;
+        const int batch = i / (keys * queries * h);
+        to[ww_at(m, batch, key, head, query)] =
+            ww_weight_float(from, (size_t)(((batch * h + head) * rows + query % rows) * keys + key));
+    }
+    return m;
 }
 
 static void attention(struct trial *t)
@@ -103,16 +145,17 @@ static void attention(struct trial *t)
     const struct ww_weight *out = tensor_of(t, "out");
     const struct ww_tensor q = heads(t, tensor_of(t, "q")), k = heads(t, tensor_of(t, "k"));
     const struct ww_tensor v = heads(t, tensor_of(t, "v"));
-    const int h = (int)out->dim[1], d = (int)out->dim[3];
-    const struct ww_tensor y = ww_result_tensor(t->g, q.n, h * d, 1, q.w);
-    ww_attention(t->g, y, q, k, v, ww_attention_params(.heads = h));
+    const int h = (int)out->dim[1], d = (int)out->dim[3], wide = q.c / h;
+    const struct ww_tensor y = ww_result_tensor(t->g, q.n, q.c, 1, q.w);
+    ww_attention(t->g, y, q, k, v,
+                 ww_attention_params(.heads = h, .scale = (float)(1 / sqrt(d)), .mask = mask(t, q.w)));
     if (!replay(t))
         return;
     const float *from = ww_plan_host(t->plan, y);
     const int count = q.n * h * q.w * d;
     float *got = malloc(sizeof *got * (size_t)count);
     for (int i = 0; got && i < count; i++)
-        got[i] = from[ww_at(y, i / (d * q.w * h), i / (d * q.w) % h * d + i % d, 0, i / d % q.w)];
+        got[i] = from[ww_at(y, i / (d * q.w * h), i / (d * q.w) % h * wide + i % d, 0, i / d % q.w)];
     compare(t, "out", got, (size_t)count);
     free(got);
 }
@@ -173,8 +216,8 @@ static void resize(struct trial *t)
 }
 
 static const struct operation operations[] = {
-    {"linear", linear},       {"conv2d", conv2d},         {"layer_norm", layer_norm},
-    {"attention", attention}, {"relu", relu},             {"sigmoid", sigmoid},
+    {"linear", linear},       {"conv2d", conv2d},         {"depthwise", depthwise},
+    {"layer_norm", layer_norm}, {"attention", attention}, {"relu", relu},             {"sigmoid", sigmoid},
     {"gelu_erf", gelu_erf},   {"gelu_tanh", gelu_tanh},   {"gelu_quick", gelu_quick},
     {"interpolate_bilinear", resize}, {"interpolate_nearest", resize}, {0}};
 
