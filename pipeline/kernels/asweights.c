@@ -44,6 +44,7 @@ void ww_as_weights(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   .push_bytes = sizeof push,
                   .spec = (const uint32_t[]){8, params->turned, ww_some(bias)},
                   .num_spec = 3,
+                  .lanes = WW_LANES_X,
                   .groups = {ww_div_up(texels, 8), 1, (uint32_t)x.n},
                   .batched = true});
 }

@@ -75,6 +75,7 @@ void ww_attention(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q, stru
                   .push_bytes = sizeof push,
                   .spec = spec,
                   .num_spec = 9,
+                  .lanes = WW_LANES_X,
                   .groups = {ww_div_up(q.w, 8 * R), (uint32_t)(q.h * heads * parts), (uint32_t)q.n},
                   .batched = true,
                   .macs = (double)q.h * q.w * k.w * (q.c * parts + v.c)});

@@ -21,6 +21,7 @@ void ww_best(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct ww
                                          .push_bytes = sizeof push,
                                          .spec = (const uint32_t[]){8},
                                          .num_spec = 1,
+                                         .lanes = WW_LANES_X,
                                          .groups = {ww_div_up(x.w, 8), 1, (uint32_t)x.n},
                                          .batched = true});
 }

@@ -34,6 +34,7 @@ void ww_both_ways(struct ww_cmd *g, struct ww_tensor words, struct ww_tensor tok
                                          .push_bytes = sizeof push,
                                          .spec = (const uint32_t[]){8},
                                          .num_spec = 1,
+                                         .lanes = WW_LANES_X,
                                          .groups = {ww_div_up(z.w, 8), (uint32_t)heads, (uint32_t)z.n},
                                          .batched = true});
 }

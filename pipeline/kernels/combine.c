@@ -24,6 +24,7 @@ void ww_combine(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct
                   .push_bytes = sizeof push,
                   .spec = spec,
                   .num_spec = 4,
+                  .lanes = WW_LANES_X,
                   .groups = {ww_div_up(x.h * x.w, 8), (uint32_t)ww_quads(x), (uint32_t)x.n},
                   .batched = true});
 }

@@ -47,6 +47,7 @@ void ww_conv2d(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const s
                   .spec = spec,
                   .num_spec = 5,
                   .variant = flat ? FLAT : TILE,
+                  .lanes = flat ? WW_LANES_Y : WW_LANES_FIXED,
                   .groups = {flat ? ww_div_up(N, tile) : strips * ww_div_up(N, tile),
                              flat ? strips : (uint32_t)y.h, (uint32_t)x.n},
                   .batched = true,

@@ -51,6 +51,7 @@ void ww_deformable(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor value,
                   .push_bytes = sizeof push,
                   .spec = spec,
                   .num_spec = 6,
+                  .lanes = WW_LANES_X,
                   .groups = {ww_div_up(y.w, 8), (uint32_t)heads, (uint32_t)y.n},
                   .batched = true,
                   .macs = 4.0 * y.w * y.c * L * K});

@@ -20,6 +20,7 @@ void ww_gather(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct 
                   .push_bytes = sizeof push,
                   .spec = (const uint32_t[]){8},
                   .num_spec = 1,
+                  .lanes = WW_LANES_X,
                   .groups = {ww_div_up(y.w, 8), (uint32_t)ww_quads(y), (uint32_t)x.n},
                   .batched = true});
 }

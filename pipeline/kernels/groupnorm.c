@@ -67,6 +67,7 @@ void ww_groupnorm(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   .push_bytes = sizeof push,
                   .spec = (const uint32_t[]){8, ROWS, x.c / groups % 4 == 0},
                   .num_spec = 3,
+                  .lanes = WW_LANES_X,
                   .groups = {ww_div_up(x.h * x.w, 8 * ROWS), (uint32_t)ww_quads(x), (uint32_t)x.n},
                   .batched = true});
 }

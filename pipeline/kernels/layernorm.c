@@ -27,6 +27,7 @@ void ww_layernorm(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                                          .push_bytes = sizeof push,
                                          .spec = (const uint32_t[]){8},
                                          .num_spec = 1,
+                                         .lanes = WW_LANES_X,
                                          .groups = {ww_div_up(y.h * y.w, 8), 1, (uint32_t)x.n},
                                          .batched = true});
 }

@@ -25,6 +25,7 @@ void ww_maxpool(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   .push_bytes = sizeof push,
                   .spec = (const uint32_t[]){8, (uint32_t)k},
                   .num_spec = 2,
+                  .lanes = WW_LANES_X,
                   .groups = {ww_div_up(y.w, 8), (uint32_t)(y.h * ww_quads(y)), (uint32_t)x.n},
                   .batched = true});
 }

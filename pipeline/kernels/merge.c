@@ -22,6 +22,7 @@ void ww_merge(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x)
                                          .push_bytes = sizeof push,
                                          .spec = (const uint32_t[]){8, x.c % 4 == 0},
                                          .num_spec = 2,
+                                         .lanes = WW_LANES_X,
                                          .groups = {ww_div_up(y.h * y.w, 8), 4, (uint32_t)x.n},
                                          .batched = true});
 }

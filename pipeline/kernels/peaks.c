@@ -29,6 +29,7 @@ void ww_peaks(struct ww_cmd *g, struct ww_tensor list, struct ww_tensor x, struc
                   .push_bytes = sizeof push,
                   .spec = (const uint32_t[]){8, ROWS, ROWS + 2},
                   .num_spec = 3,
+                  .lanes = WW_LANES_X,
                   .groups = {ww_div_up(x.w, 8), ww_div_up(x.h, ROWS) * (uint32_t)ww_quads(x), 1}});
 }
 

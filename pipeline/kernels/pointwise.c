@@ -52,6 +52,7 @@ static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, s
                   .variant = brief ? SHORT : LONG,
                   // Long: all outputs of a strip before the next one, whose pixels then stay in the
                   // cache; the weights, which come round, are the smaller of the two.
+                  .lanes = brief ? WW_LANES_X : WW_LANES_Y,
                   .groups = {brief ? strips : ww_div_up(N, LONG_QUADS),
                              brief ? ww_div_up(N, 2 * (int)push.pairs) : strips,
                              (uint32_t)x.n},

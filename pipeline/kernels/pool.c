@@ -52,6 +52,7 @@ void ww_pool(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor e, struct ww
                                          .push_bytes = sizeof join,
                                          .spec = (const uint32_t[]){8},
                                          .num_spec = 1,
+                                         .lanes = WW_LANES_X,
                                          .groups = {ww_div_up(words, 8), (uint32_t)ww_quads(y),
                                                     (uint32_t)y.n},
                                          .batched = true});

@@ -70,6 +70,7 @@ void ww_prepare(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor picture,
                                          .spec = (const uint32_t[]){8, params->format,
                                                                     !params->inside},
                                          .num_spec = 3,
+                                         .lanes = WW_LANES_X,
                                          .groups = {ww_div_up(y.w, 8), (uint32_t)y.h, (uint32_t)y.n},
                                          .batched = true});
 }

@@ -24,6 +24,7 @@ void ww_refine(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct 
                                          .push_bytes = sizeof push,
                                          .spec = (const uint32_t[]){8, params->points, params->inner},
                                          .num_spec = 3,
+                                         .lanes = WW_LANES_X,
                                          .groups = {ww_div_up(x.w, 8), 1, (uint32_t)x.n},
                                          .batched = true});
 }

@@ -107,6 +107,7 @@ static struct ww_tensor resize_rows(struct ww_cmd *g, struct ww_tensor picture,
                                          .push_bytes = sizeof push,
                                          .spec = (const uint32_t[]){8, p->format},
                                          .num_spec = 2,
+                                         .lanes = WW_LANES_X,
                                          .groups = {ww_div_up(y.w, 8), (uint32_t)y.h, 1}});
     return y;
 }
@@ -133,6 +134,7 @@ void ww_resample(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor picture,
                                          .push_bytes = sizeof push,
                                          .spec = (const uint32_t[]){8},
                                          .num_spec = 1,
+                                         .lanes = WW_LANES_X,
                                          .groups = {ww_div_up(y.w, 8), (uint32_t)y.h, 1}});
 }
 

@@ -36,6 +36,7 @@ void ww_resize(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, enum ww
                   .push_bytes = sizeof push,
                   .spec = spec,
                   .num_spec = 2,
+                  .lanes = WW_LANES_X,
                   .groups = {ww_div_up(y.w, 8), (uint32_t)(y.h * ww_quads(y)), (uint32_t)x.n},
                   .batched = true});
 }

@@ -29,6 +29,7 @@ void ww_sinecode(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   .push_bytes = sizeof push,
                   .spec = (const uint32_t[]){8, params->y_first, ww_some(params->levels)},
                   .num_spec = 3,
+                  .lanes = WW_LANES_X,
                   .groups = {ww_div_up(y.w, 8), (uint32_t)ww_quads(y), (uint32_t)y.n},
                   .batched = true});
 }

@@ -28,6 +28,7 @@ void ww_topk(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x)
                                          .push_bytes = sizeof push,
                                          .spec = (const uint32_t[]){8, ROWS},
                                          .num_spec = 2,
+                                         .lanes = WW_LANES_X,
                                          .groups = {ww_div_up(x.w, 8 * ROWS), 1, (uint32_t)x.n},
                                          .batched = true});
 }

@@ -25,6 +25,7 @@ void ww_upsample2(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, bool
                   .push_bytes = sizeof push,
                   .spec = spec,
                   .num_spec = 4,
+                  .lanes = WW_LANES_X,
                   .groups = {ww_div_up(x.w, 8), (uint32_t)(x.h * ww_quads(x)), (uint32_t)x.n},
                   .batched = true});
 }

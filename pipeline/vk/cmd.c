@@ -95,6 +95,25 @@ struct ww_tensor ww_stored_tensor(struct ww_cmd *g, struct ww_storage *storage, 
     return t;
 }
 
+// Makes workgroups larger, as long as enough of them are left for every core or multiprocessor and no more
+// than a 16th of the lanes is behind the end.
+static void merge_groups(struct launch *l, enum ww_lanes lanes)
+{
+    enum { LEFT = 64, MOST = 8 };
+    if (lanes == WW_LANES_FIXED)
+        return;
+    uint32_t *const along = &l->groups[lanes - WW_LANES_X];
+    const uint64_t all = (uint64_t)l->groups[0] * l->groups[1] * l->groups[2];
+    for (uint32_t by = MOST; by > 1; by /= 2) {
+        const uint32_t merged = (*along + by - 1) / by;
+        if (all / by < LEFT || (merged * by - *along) * 16 > *along)
+            continue;
+        *along = merged;
+        l->spec[0] *= by;
+        return;
+    }
+}
+
 void ww_launch(struct ww_cmd *g, const struct ww_kernel *kernel,
                const struct ww_launch_params *params)
 {
@@ -120,6 +139,7 @@ void ww_launch(struct ww_cmd *g, const struct ww_kernel *kernel,
     l->num_spec = params->num_spec;
     for (int d = 0; d < 3; d++)
         l->groups[d] = params->groups[d] ? params->groups[d] : 1;
+    merge_groups(l, params->lanes);
     l->batched = params->batched;
     l->macs = params->macs;
     snprintf(l->label, sizeof l->label, "%s", g->label);

@@ -52,6 +52,10 @@ struct ww_launch_params {
     int num_spec;
     uint32_t groups[3];
     bool batched;  // groups[2] is the batch: replayed with the plan's current one
+    // The axis along which a workgroup's lanes lie: neighbours there may be made one of more lanes, for
+    // software Vulkan allocates memory for each workgroup, and cards have more than 8 lanes to fill. The
+    // shader finds its place by LX alone, and what is behind the end does nothing. 0: as they are.
+    enum ww_lanes { WW_LANES_FIXED, WW_LANES_X, WW_LANES_Y } lanes;
     int variant;   // which of the kernel's shaders
     double macs;   // multiply-adds, for benchmarks
 };
