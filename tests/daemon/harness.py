@@ -209,8 +209,9 @@ class Daemon:
             return log.read()
 
     def resident_kb(self):
+        """Of its own: pages of programs and libraries come and go as the kernel likes."""
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
-            return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
+            return int(re.search(r"RssAnon:\s+(\d+)", file.read())[1])
 
     def wait_state(self, name, state, timeout=20, cause=None):
         return self.ear.wait(f"status/{name}/", timeout, lambda m: m["state"] == state and

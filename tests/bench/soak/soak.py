@@ -4,7 +4,7 @@
     tests/bench/soak/soak.py BUILD [MINUTES]
 
 Every four seconds one camera in turn closes its connections, refuses them, ends its stream, forgets
-its path, falls silent or sends noise. Prints the resident memory each minute, and at the end its slope
+its path, falls silent or sends noise. Prints the resident memory that is its own each minute, and at the end its slope
 over the second half (least squares): the daemon is flat if that is less than 1 MB an hour. Exits with 1
 if it is not, or if a camera did not come back.
 """
