@@ -12,6 +12,8 @@
 // The picture is packed: rows padded to whole words, planes one after the other.
 layout(constant_id = 1) const uint FORMAT = 0;  // enum ww_format
 layout(constant_id = 2) const bool CLIP = true; // a region may leave the picture
+layout(constant_id = 3) const bool ONE = false; // a sample each: no reduction of more than 2:1
+layout(constant_id = 4) const int TM = 4;       // a lane is so many rows of a column
 
 PUSH(uint W; uint H; uint OW; uint OH; uint y_step; uint region; uint stride0; uint stride1;
      uint plane1; uint plane2; float y_gain; float y_lift; float r_v; float g_u; float g_v;
@@ -84,18 +86,27 @@ vec3 colour(vec4 region, vec2 at)
     return FORMAT == BGR || FORMAT == BGRA ? rgb.bgr : rgb;
 }
 
-void main()
+vec3 averaged(vec4 region, vec2 at, vec2 scale)
 {
-    const uint x = gl_WorkGroupID.x * LX + gl_LocalInvocationID.x, y = gl_WorkGroupID.y;
-    const uint batch = gl_WorkGroupID.z;
-    const vec4 region = params.at[push.region + batch];
-    const vec2 scale = region.zw / vec2(push.OW, push.OH);
     const uvec2 n = uvec2(max(ceil(scale / 2.0), vec2(1)));
     vec3 sum = vec3(0);
     for (uint j = 0; j < n.y; j++)
         for (uint i = 0; i < n.x; i++)
-            sum += colour(region, (vec2(x, y) + (vec2(i, j) + 0.5) / vec2(n)) * scale);
-    const vec3 rgb = n == uvec2(1) ? sum : sum / float(n.x * n.y);
-    if (x < push.OW)
-        store(0, batch * push.y_step + y * push.OW + x, vec4(rgb * push.gain + push.lift, 0));
+            sum += colour(region, (at + (vec2(i, j) + 0.5) / vec2(n)) * scale);
+    return n == uvec2(1) ? sum : sum / float(n.x * n.y);
+}
+
+void main()
+{
+    const uint x = gl_WorkGroupID.x * LX + gl_LocalInvocationID.x, y0 = gl_WorkGroupID.y * TM;
+    const uint batch = gl_WorkGroupID.z;
+    const vec4 region = params.at[push.region + batch];
+    const vec2 scale = region.zw / vec2(push.OW, push.OH);
+    UNROLL for (int m = 0; m < TM; m++) {
+        const vec2 at = vec2(x, y0 + m);
+        const vec3 rgb = ONE ? colour(region, (at + 0.5) * scale) : averaged(region, at, scale);
+        if (x < push.OW && y0 + m < push.OH)
+            store(0, batch * push.y_step + (y0 + m) * push.OW + x,
+                  vec4(rgb * push.gain + push.lift, 0));
+    }
 }

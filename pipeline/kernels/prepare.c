@@ -10,6 +10,8 @@
 
 #include <math.h>
 
+#define ROWS 4
+
 struct push {
     uint32_t w, h, ow, oh, y_step, region, stride0, stride1, plane1, plane2;
     struct ww_colours colours;
@@ -62,16 +64,19 @@ void ww_prepare(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor picture,
                         .colours = ww_colours(params->matrix, params->range),
                         .gain = params->gain,
                         .lift = params->lift};
+    // A region inside the picture is no larger than it, so neither is its reduction.
+    const bool one = params->inside && params->width <= 2 * y.w && params->height <= 2 * y.h;
     ww_launch(g, &ww_kernel_prepare,
               &(struct ww_launch_params){.out = {y},
                                          .in = {picture},
                                          .push = &push,
                                          .push_bytes = sizeof push,
                                          .spec = (const uint32_t[]){8, params->format,
-                                                                    !params->inside},
-                                         .num_spec = 3,
+                                                                    !params->inside, one, ROWS},
+                                         .num_spec = 5,
                                          .lanes = WW_LANES_X,
-                                         .groups = {ww_div_up(y.w, 8), (uint32_t)y.h, (uint32_t)y.n},
+                                         .groups = {ww_div_up(y.w, 8), ww_div_up(y.h, ROWS),
+                                                    (uint32_t)y.n},
                                          .batched = true});
 }
 
