@@ -1,16 +1,18 @@
 // y[p][n] = act(b[n] + sum over ky, kx, k of x[s p + d (ky, kx) - pad][k] w[ky][kx][k][n])
 //
 // Any window over all channels, as a product whose columns are gathered on the way. Lanes are pixels of a
-// row ("tile"), or, where channels are many, of the whole picture ("flat").
+// row ("tile"), or, where channels are many, of the whole picture ("flat"). Of a picture's few channels a
+// 3 x 3 window is kept in registers ("strip").
 
 #include "filter.h"
 #include "conv2d.comp.h"
 #include "conv2d_flat.comp.h"
+#include "conv2d_strip.comp.h"
 
 #define ROWS       4
 #define FLAT_QUADS 4 // input quads that pay for the divisions
 
-enum { TILE, FLAT };
+enum { TILE, FLAT, STRIP };
 
 struct push {
     uint32_t h, w, oh, ow, q, n, x_step, y_step, kh, kw, sy, sx, dy, dx, pad_y, pad_x, strips;
@@ -30,26 +32,38 @@ void ww_conv2d(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const s
     ww_expect(g, !ww_some(params->residual) && !ww_some(params->scale));
     const int N = ww_quads(y), tile = N > 2 ? 4 : 2;
     const bool flat = ww_quads(x) >= FLAT_QUADS;
-    const uint32_t strips = ww_div_up(flat ? y.h * y.w : y.w, 8 * ROWS), k = (uint32_t)w->k;
+    const bool strip = ww_quads(x) == 1 && w->k == 3 && stride <= 2 && dilation == 1 &&
+                       rows.before == cols.before;
+    const uint32_t strips = ww_div_up(flat ? y.h * y.w : y.w, 8 * ROWS), tiles = ww_div_up(N, tile);
+    const uint32_t k = (uint32_t)w->k;
     const struct push push = {
         (uint32_t)x.h,      (uint32_t)x.w,        (uint32_t)y.h,         (uint32_t)y.w,
         (uint32_t)ww_quads(x), (uint32_t)N,       x.step,                y.step,
         k,                  k,                    (uint32_t)stride,      (uint32_t)stride,
         (uint32_t)dilation, (uint32_t)dilation,   (uint32_t)rows.before, (uint32_t)cols.before,
         strips};
-    const uint32_t spec[] = {8, ROWS, (uint32_t)tile, (uint32_t)tile / 2, params->act};
+    const uint32_t tile_spec[] = {8, ROWS, (uint32_t)tile, (uint32_t)tile / 2, params->act};
+    const uint32_t strip_spec[] = {8,
+                                   ROWS,
+                                   k,
+                                   (uint32_t)stride,
+                                   params->act,
+                                   (uint32_t)((ROWS - 1) * stride) + k,
+                                   (uint32_t)rows.before,
+                                   (uint32_t)x.c};
     ww_launch(g, &ww_kernel_conv2d,
               &(struct ww_launch_params){
                   .out = {y},
                   .in = {x, ww_filter_tensor(g, w)},
                   .push = &push,
                   .push_bytes = sizeof push,
-                  .spec = spec,
-                  .num_spec = 5,
-                  .variant = flat ? FLAT : TILE,
+                  .spec = strip ? strip_spec : tile_spec,
+                  .num_spec = strip ? 8 : 5,
+                  .variant = strip ? STRIP : flat ? FLAT : TILE,
                   .lanes = flat ? WW_LANES_Y : WW_LANES_FIXED,
-                  .groups = {flat ? ww_div_up(N, tile) : strips * ww_div_up(N, tile),
-                             flat ? strips : (uint32_t)y.h, (uint32_t)x.n},
+                  .groups = {strip ? ww_div_up(y.w, 8) : flat ? tiles : strips * tiles,
+                             strip ? ww_div_up(y.h, ROWS) : flat ? strips : (uint32_t)y.h,
+                             (uint32_t)x.n},
                   .batched = true,
                   .macs = (double)y.h * y.w * x.c * y.c * w->k * w->k});
 }
@@ -112,8 +126,9 @@ static const int sizes[][8] = {{1, 1, 1, 1, 1, 3, 1, 1},     {2, 9, 11, 3, 7, 3,
 const struct ww_kernel ww_kernel_conv2d = {
     .name = "conv2d",
     .shaders = (const struct ww_shader[]){WW_SHADER(ww_spv_conv2d, "tile"),
-                                          WW_SHADER(ww_spv_conv2d_flat, "flat")},
-    .num_shaders = 2,
+                                          WW_SHADER(ww_spv_conv2d_flat, "flat"),
+                                          WW_SHADER(ww_spv_conv2d_strip, "strip")},
+    .num_shaders = 3,
     .reference = reference,
     .attempt = attempt,
     .sizes = sizes,
