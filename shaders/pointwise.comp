@@ -29,9 +29,14 @@ void main()
     const uint w0_at = batch * push.w_step;
     vec4 acc[TM * TN];
     UNROLL for (int n = 0; n < TN; n++) {
-        const vec4 bias = quad1(w0_at + min(n0 + n, push.N - 1));
-        UNROLL for (int m = 0; m < TM; m++)
+        const uint last = min(n0 + n, push.N - 1);
+        const vec4 bias = quad1(w0_at + last);
+        UNROLL for (int m = 0; m < TM; m++) {
             acc[m * TN + n] = bias;
+            if (FIRST) // between the stores each would wait for memory
+                acc[m * TN + n] += quad2(batch * push.r_step + last * push.pixels +
+                                         min(p0 + m * LX, push.pixels - 1));
+        }
     }
     uint at[TM];
     UNROLL for (int m = 0; m < TM; m++)
@@ -59,10 +64,7 @@ void main()
             const uint p = p0 + m * LX;
             if (p < push.pixels && n0 + n < push.N) {
                 const uint to = (n0 + n) * push.pixels + p;
-                vec4 y = acc[m * TN + n];
-                if (FIRST)
-                    y += quad2(batch * push.r_step + to);
-                y = activate(ACT, y);
+                vec4 y = activate(ACT, acc[m * TN + n]);
                 if (RESIDUAL)
                     y += quad2(batch * push.r_step + to);
                 store(0, batch * push.y_step + to, y);

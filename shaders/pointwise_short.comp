@@ -44,6 +44,11 @@ void main()
         UNROLL for (int m = 0; m < TM; m++) {
             acc[2 * m] = b0;
             acc[2 * m + 1] = b1;
+            if (FIRST) { // between the stores each would wait for memory
+                const uint at = batch * push.r_step + min(p0 + m * LX, push.pixels - 1);
+                acc[2 * m] += quad2(at + n0 * push.pixels);
+                acc[2 * m + 1] += quad2(at + min(n0 + 1, push.N - 1) * push.pixels);
+            }
         }
         UNROLL for (int q = 0; q < Q; q++) {
             const vec4 w = quad1(w_at + push.N + 4 * (q * push.N + n0) + (lane & 7));
@@ -54,10 +59,7 @@ void main()
                 const uint p = p0 + m * LX;
                 if (p < push.pixels && n0 + n < push.N) {
                     const uint to = (n0 + n) * push.pixels + p;
-                    vec4 y = acc[2 * m + n];
-                    if (FIRST)
-                        y += quad2(batch * push.r_step + to);
-                    y = activate(ACT, y);
+                    vec4 y = activate(ACT, acc[2 * m + n]);
                     if (RESIDUAL)
                         y += quad2(batch * push.r_step + to);
                     store(0, batch * push.y_step + to, y);

@@ -37,9 +37,14 @@ void main()
     const uint n0 = gl_WorkGroupID.y / strips * TN, y0 = gl_WorkGroupID.y % strips * TM;
     vec4 acc[TM * TN];
     UNROLL for (int n = 0; n < TN; n++) {
-        const vec4 bias = quad4(min(n0 + n, push.N - 1));
-        UNROLL for (int m = 0; m < TM; m++)
+        const uint last = min(n0 + n, push.N - 1);
+        const vec4 bias = quad4(last);
+        UNROLL for (int m = 0; m < TM; m++) {
             acc[m * TN + n] = bias;
+            if (RESIDUAL && ACT == 0) // between the stores each would wait for memory
+                acc[m * TN + n] +=
+                    quad2(batch * push.r_step + (last * push.OH + y0 + m) * push.OW + x);
+        }
     }
     uint w_at = push.N + 4 * n0 + (gl_LocalInvocationID.x & 7);
     for (uint q = 0; q < push.Q; q++) {
@@ -58,7 +63,7 @@ void main()
             if (x < push.OW && y0 + m < push.OH && n0 + n < push.N) {
                 const uint to = ((n0 + n) * push.OH + y0 + m) * push.OW + x;
                 vec4 y = activate(ACT, acc[m * TN + n]);
-                if (RESIDUAL)
+                if (RESIDUAL && ACT != 0)
                     y += quad2(batch * push.r_step + to);
                 store(0, batch * push.y_step + to, y);
             }

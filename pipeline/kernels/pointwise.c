@@ -36,7 +36,8 @@ static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, s
                               // Walk all outputs, unless there would be too few groups for two cores.
                               strips >= 64 ? ww_div_up(N, 2) : 2, w_step};
     const uint32_t act = params->act, scaled = ww_some(params->scale),
-                   first = ww_some(params->residual) && params->residual_first,
+                   // Without an activation it does not matter, and the first is quicker.
+                   first = ww_some(params->residual) && (params->residual_first || act == WW_ACT_NONE),
                    residual = ww_some(params->residual) && !first;
     const uint32_t long_spec[] = {8, (uint32_t)rows, LONG_QUADS, LONG_QUADS / 2, act, scaled,
                                   residual, first};
