@@ -9,12 +9,12 @@
 
 #include "window.glsl"
 
-#define DEPTHWISE(a, QUAD_X, x_base, QUAD_W, w_base, scale)                                        \
+// What the window sees, own and halo, through the weights.
+#define WEIGH(a, own, halo, QUAD_W, w_base, scale)                                                 \
     {                                                                                              \
         vec4 fetched[FETCHES];                                                                     \
         UNROLL for (int f = 0; f < FETCHES; f++)                                                   \
             fetched[f] = QUAD_W((w_base) + f * 8 + (gl_LocalInvocationID.x & 7));                  \
-        WINDOW(QUAD_X, x_base)                                                                     \
         const vec4 bias = subgroupShuffle(fetched[K * K / 8], K * K % 8);                          \
         UNROLL for (int m = 0; m < TM; m++)                                                        \
             a[m] = bias;                                                                           \
@@ -31,4 +31,10 @@
             }                                                                                      \
         UNROLL for (int m = 0; m < TM; m++)                                                        \
             a[m] = activate(DW_ACT, a[m]);                                                         \
+    }
+
+#define DEPTHWISE(a, QUAD_X, x_base, QUAD_W, w_base, scale)                                        \
+    {                                                                                              \
+        WINDOW(QUAD_X, x_base)                                                                     \
+        WEIGH(a, own, halo, QUAD_W, w_base, scale)                                                 \
     }

@@ -24,23 +24,44 @@ vec4 column(vec4 own[ROWS][S], vec4 halo[HALOS], int r, int d)
     return c >= 0 && c < 8 * S ? inside : outside;
 }
 
+// Where a lane's rows and halo are: rows begin at `top`, the lane's own columns at `ix`; of the halo the
+// lane has the column `beside`, its place among SLOTS.
+#define WINDOW_PLACE                                                                               \
+    const int ix = S * int(x), i = int(gl_LocalInvocationID.x & 7), top = S * int(y0) - PAD;       \
+    const int place = i % SLOTS, first = ix - S * i;                                               \
+    const int beside = first + (place < LEFT ? place - LEFT : place - LEFT + 8 * S);
+
+bool row_inside(int row, uint rows)
+{
+    return row >= 0 && row < int(rows);
+}
+
 // Fetches what the window reaches for TM rows of outputs. Declares own and halo.
 #define WINDOW(QUAD_X, x_base)                                                                     \
     vec4 own[ROWS][S], halo[HALOS];                                                                \
     {                                                                                              \
-        const int ix = S * int(x), i = int(gl_LocalInvocationID.x & 7), top = S * int(y0) - PAD;   \
-        const int place = i % SLOTS, first = ix - S * i;                                           \
-        const int beside = first + (place < LEFT ? place - LEFT : place - LEFT + 8 * S);           \
+        WINDOW_PLACE                                                                               \
         UNROLL for (int r = 0; r < ROWS; r++) {                                                    \
-            const bool row = top + r >= 0 && top + r < int(push.H);                                \
+            const bool row = row_inside(top + r, push.H);                                          \
             const uint at = (x_base) + (top + r) * push.W + ix;                                    \
             UNROLL for (int s = 0; s < S; s++)                                                     \
                 own[r][s] = QUAD_X(row && ix + s < int(push.W), at + s);                           \
         }                                                                                          \
         UNROLL for (int h = 0; h < HALOS; h++) {                                                   \
             const int r = h * 8 / SLOTS + i / SLOTS;                                               \
-            const bool there = place < HALO && r < ROWS && top + r >= 0 && top + r < int(push.H);  \
-            halo[h] = QUAD_X(there && beside >= 0 && beside < int(push.W),                         \
+            const bool row = place < HALO && r < ROWS && row_inside(top + r, push.H);              \
+            halo[h] = QUAD_X(row && beside >= 0 && beside < int(push.W),                           \
                              (x_base) + (top + r) * push.W + beside);                              \
         }                                                                                          \
+    }
+
+// there[]: what of it, rows first and then the halo, is in the picture.
+#define WINDOW_INSIDE(there)                                                                       \
+    {                                                                                              \
+        WINDOW_PLACE                                                                               \
+        UNROLL for (int p = 0; p < ROWS * S; p++)                                                  \
+            there[p] = row_inside(top + p / S, push.H) && ix + p % S < int(push.W);                \
+        UNROLL for (int h = 0; h < HALOS; h++)                                                     \
+            there[ROWS * S + h] = row_inside(top + h * 8 / SLOTS + i / SLOTS, push.H) &&           \
+                                  beside >= 0 && beside < int(push.W);                             \
     }

@@ -23,7 +23,7 @@ struct ww_conv_params {
     bool padded;                // conv2d alone: by `pad` cells before each axis; y's size says how
     int pad;                    // far the windows go behind it
     enum ww_activation_fn act;
-    enum ww_activation_fn inner; // separable: between its halves
+    enum ww_activation_fn inner; // separable, bottleneck: between their parts
     struct ww_tensor scale;      // [n][c][1][1], times x; none: 1
     struct ww_tensor residual;   // added after the activation; none: 0
     bool residual_first;         // pointwise alone: before the activation
@@ -40,6 +40,15 @@ void ww_depthwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
 void ww_separable(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   const struct ww_filter *depthwise, const struct ww_filter *pointwise,
                   const struct ww_conv_params *params);
+// Pointwise, `inner`, depthwise, `inner`, pointwise, + residual, as one pass, where it fits: few channels in
+// (WW_BOTTLENECK_IN) and out, a 3 x 3 window.
+#define WW_BOTTLENECK_IN  32
+#define WW_BOTTLENECK_OUT 64
+bool ww_bottleneck_fits(struct ww_tensor x, const struct ww_filter *depthwise,
+                        const struct ww_filter *project, int stride);
+void ww_bottleneck(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
+                   const struct ww_filter *expand, const struct ww_filter *depthwise,
+                   const struct ww_filter *project, const struct ww_conv_params *params);
 // Any window over all channels.
 void ww_conv2d(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const struct ww_filter *w,
                const struct ww_conv_params *params);
@@ -158,13 +167,13 @@ struct ww_filter ww_try_window(struct ww_try *t, int k, int c);
 struct ww_filter ww_try_norm(struct ww_try *t, int c);
 struct ww_filter ww_try_rows(struct ww_try *t, int rows, int c);
 
-// One number of a depthwise output, as the references of depthwise and separable need it.
+// One number of a depthwise output, as the references of all kernels with such a part need it.
 float ww_depthwise_at(const float *x, struct ww_tensor shape, const float *w, int k, int stride,
                       int pad, const float *scale, int c, int oy, int ox);
 
 extern const struct ww_kernel ww_kernel_resize, ww_kernel_prepare, ww_kernel_conv2d, ww_kernel_pointwise,
-    ww_kernel_depthwise, ww_kernel_separable, ww_kernel_mean, ww_kernel_upsample2,
-    ww_kernel_combine, ww_kernel_peaks, ww_kernel_keypoints, ww_kernel_layernorm, ww_kernel_embed,
+    ww_kernel_depthwise, ww_kernel_separable, ww_kernel_bottleneck, ww_kernel_mean,
+    ww_kernel_upsample2, ww_kernel_combine, ww_kernel_peaks, ww_kernel_keypoints, ww_kernel_layernorm, ww_kernel_embed,
     ww_kernel_attention, ww_kernel_maxpool;
 // A list whose first word counts: uploaded as 0, compared as a number.
 struct ww_tensor ww_try_count(struct ww_try *t, int entries);

@@ -7,7 +7,7 @@
 
 const struct ww_kernel *const ww_kernels[] = {
     &ww_kernel_prepare, &ww_kernel_conv2d, &ww_kernel_pointwise, &ww_kernel_depthwise,
-    &ww_kernel_separable, &ww_kernel_mean, &ww_kernel_upsample2, &ww_kernel_combine,
+    &ww_kernel_separable, &ww_kernel_bottleneck, &ww_kernel_mean, &ww_kernel_upsample2, &ww_kernel_combine,
     &ww_kernel_peaks, &ww_kernel_keypoints,
     &ww_kernel_layernorm, &ww_kernel_embed, &ww_kernel_attention,
     &ww_kernel_matmul, &ww_kernel_lookup, &ww_kernel_rmsnorm, &ww_kernel_causal,

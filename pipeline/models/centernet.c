@@ -208,24 +208,29 @@ static struct ww_tensor squeeze(struct ww_cmd *g, struct ww_tensor x, const stru
     return ww_layer(g, s, .point = excite, .act = act, .rows = {.point = row + 2});
 }
 
-// `tap`: the expanded tensor, for laterals.
+// `tap`: the expanded tensor, for laterals; none of a block without squeeze.
 static struct ww_tensor bottleneck(struct ww_cmd *g, const struct block *b,
                                    const struct block_shape *s, struct ww_tensor x,
                                    struct ww_tensor *tap)
 {
     const struct ww_tensor in = x;
     const struct ww_tensor residual = s->row.add ? in : (struct ww_tensor){0};
+    *tap = (struct ww_tensor){0};
+    if (!s->squeeze) {
+        if (s->expand)
+            ww_label(g, "row %d expand, window, project", s->row.expand);
+        else
+            ww_label(g, "row %d window, project", s->row.window);
+        return ww_layer(g, x, .expand = s->expand ? &b->expand : NULL, .window = &b->window,
+                        .point = &b->project, .stride = s->stride, .inner = s->act,
+                        .residual = residual,
+                        .rows = {.expand = s->row.expand, .window = s->row.window,
+                                 .point = s->row.project, .add = s->row.add});
+    }
     ww_label(g, "row %d expand", s->row.expand);
     if (s->expand)
         x = ww_layer(g, x, .point = &b->expand, .act = s->act, .rows = {.point = s->row.expand});
     *tap = x;
-    if (!s->squeeze) {
-        ww_label(g, "row %d window, project", s->row.window);
-        return ww_layer(g, x, .window = &b->window, .point = &b->project, .stride = s->stride,
-                        .inner = s->act, .residual = residual,
-                        .rows = {.window = s->row.window, .point = s->row.project,
-                                 .add = s->row.add});
-    }
     ww_label(g, "row %d window", s->row.window);
     x = ww_layer(g, x, .window = &b->window, .stride = s->stride, .act = s->act,
                  .rows = {.window = s->row.window});

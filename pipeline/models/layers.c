@@ -114,6 +114,11 @@ static void stage(struct ww_cmd *g, struct ww_tensor t, int row)
 static struct ww_tensor apart(struct ww_cmd *g, struct ww_tensor x, const struct ww_layer *l)
 {
     const struct ww_tensor none = {0};
+    if (l->expand) {
+        const struct ww_tensor y = like(g, x, l->expand->c_out, 1);
+        ww_pointwise(g, y, x, l->expand, ww_conv_params(.act = l->inner));
+        stage(g, x = y, l->rows.expand);
+    }
     if (ww_some(l->scale)) {
         const struct ww_tensor y = like(g, x, x.c, 1);
         ww_combine(g, y, x, l->scale, none, WW_ACT_NONE);
@@ -146,6 +151,12 @@ struct ww_tensor ww_layer_(struct ww_cmd *g, struct ww_tensor x, const struct ww
 {
     if (ww_keeps_stages(g))
         return apart(g, x, l);
+    const bool whole = l->expand && ww_bottleneck_fits(x, l->window, l->point, l->stride ? l->stride : 1);
+    if (l->expand && !whole) {
+        const struct ww_tensor wide = like(g, x, l->expand->c_out, 1);
+        ww_pointwise(g, wide, x, l->expand, ww_conv_params(.act = l->inner));
+        x = wide;
+    }
     const struct ww_tensor y =
         ww_some(l->into)
             ? l->into
@@ -155,7 +166,9 @@ struct ww_tensor ww_layer_(struct ww_cmd *g, struct ww_tensor x, const struct ww
                                           .act = l->act,
                                           .scale = l->scale,
                                           .residual = l->residual};
-    if (l->window && l->point)
+    if (whole)
+        ww_bottleneck(g, y, x, l->expand, l->window, l->point, &params);
+    else if (l->window && l->point)
         ww_separable(g, y, x, l->window, l->point, &params);
     else if (l->point)
         ww_pointwise(g, y, x, l->point, &params);

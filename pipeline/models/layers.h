@@ -31,20 +31,21 @@ void ww_load_image(struct ww_loader *l, struct ww_filter *f, int h, int w, const
 
 // Which rows of a specification's table the parts of a call are; 0: not in the table.
 struct ww_rows {
-    int scale, window, point, add;
+    int expand, scale, window, point, add;
 };
 
 struct ww_layer {
+    const struct ww_filter *expand;         // before a window and a point; `inner` follows
     const struct ww_filter *window, *point; // either or both
     int stride;                             // 0: 1
-    enum ww_activation_fn inner;            // after the window, where a point follows
+    enum ww_activation_fn inner;            // after the window, where a point follows, and after expand
     enum ww_activation_fn act;              // at the end, before `residual`
     struct ww_tensor scale, residual;
     struct ww_tensor into; // a slice to write to; none: a new tensor
     struct ww_rows rows;
 };
 
-// x -> scale -> window -> inner -> point -> act -> + residual, as one launch or, where stages are
-// kept, as one for each row.
+// x -> expand -> inner -> scale -> window -> inner -> point -> act -> + residual, as one launch (two, where
+// expanded channels are too many) or, where stages are kept, as one for each row.
 struct ww_tensor ww_layer_(struct ww_cmd *g, struct ww_tensor x, const struct ww_layer *layer);
 #define ww_layer(g, x, ...) ww_layer_(g, x, &(struct ww_layer){__VA_ARGS__})

@@ -211,15 +211,11 @@ struct ww_movenet_out ww_movenet(struct ww_cmd *g, const struct ww_movenet *net,
     row = 4;
     for (int i = 0; i < NUM_BLOCKS; i++) {
         const bool add = x.c == net->block[i].project.c_out && block_shape[i].stride == 1;
-        const struct ww_tensor in = x;
-        ww_label(g, "row %d expand", row);
-        x = ww_layer(g, x, .point = &net->block[i].expand, .act = WW_ACT_RELU6,
-                     .rows = {.point = row});
-        ww_label(g, "row %d window, project", row + 1);
-        x = ww_layer(g, x, .window = &net->block[i].window, .point = &net->block[i].project,
-                     .stride = block_shape[i].stride, .inner = WW_ACT_RELU6,
-                     .residual = add ? in : (struct ww_tensor){0},
-                     .rows = {.window = row + 1, .point = row + 2, .add = row + 3});
+        ww_label(g, "row %d expand, window, project", row);
+        x = ww_layer(g, x, .expand = &net->block[i].expand, .window = &net->block[i].window,
+                     .point = &net->block[i].project, .stride = block_shape[i].stride,
+                     .inner = WW_ACT_RELU6, .residual = add ? x : (struct ww_tensor){0},
+                     .rows = {.expand = row, .window = row + 1, .point = row + 2, .add = row + 3});
         row += add ? 4 : 3;
         for (int u = 0; u < NUM_UPS; u++)
             if (up_shape[u].block == i + 1) {
