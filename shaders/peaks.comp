@@ -9,10 +9,12 @@
 // channel, row, column, score; side. A lane is TM rows of one column.
 layout(constant_id = 1) const int TM = 4;
 layout(constant_id = 2) const int ROWS = 6;
+const int K = 3, S = 1, PAD = 1;
 
 PUSH(uint H; uint W; uint C; uint cap; uint floor_at;)
 INPUT_QUADS(0) // x
 INPUT_QUADS(1) // side
+#include "window.glsl"
 
 void main()
 {
@@ -21,39 +23,30 @@ void main()
     const uint q = gl_WorkGroupID.y / strips, y0 = gl_WorkGroupID.y % strips * TM;
     const float least = params.at[push.floor_at].x;
     vec4 centre[ROWS], largest[ROWS];
+    // Outside the map are zeros, which would win if all scores were negative; scores are not.
+    WINDOW(quad_or_zero0, q * push.H * push.W)
     UNROLL for (int r = 0; r < ROWS; r++) {
-        const int y = int(y0) + r - 1;
-        const bool row = y >= 0 && y < int(push.H) && x < push.W;
-        const uint at = (q * push.H + uint(y)) * push.W + x;
-        // Outside the map counts as itself, so that it never wins: a texel of zeros would, if all
-        // scores were negative; scores are not.
-        centre[r] = quad_or_zero0(row, at);
-        largest[r] = max(centre[r], max(quad_or_zero0(row && x > 0, at - 1),
-                                        quad_or_zero0(row && x + 1 < push.W, at + 1)));
+        centre[r] = own[r][0];
+        largest[r] = max(centre[r], max(column(own, halo, r, -1), column(own, halo, r, 1)));
     }
-    uint found[TM];
-    uint count = 0;
+    uint found = 0; // a bit for each of TM x 4
     UNROLL for (int m = 0; m < TM; m++) {
         const vec4 top = max(largest[m], max(largest[m + 1], largest[m + 2]));
         const vec4 v = centre[m + 1];
-        found[m] = 0;
         UNROLL for (int k = 0; k < 4; k++)
             if (v[k] == top[k] && v[k] >= least && x < push.W && y0 + m < push.H &&
-                q * 4 + k < push.C) {
-                found[m] |= 1u << k;
-                count++;
-            }
+                q * 4 + k < push.C)
+                found |= 1u << (4 * m + k);
     }
-    if (count > 0) {
-        uint slot = atomicAdd(Words(out_[0]).at[0], count);
-        UNROLL for (int m = 0; m < TM; m++)
-            UNROLL for (int k = 0; k < 4; k++)
-                if ((found[m] & (1u << k)) != 0) {
-                    if (slot < push.cap) {
-                        store(0, 1 + 2 * slot, vec4(q * 4 + k, y0 + m, x, centre[m + 1][k]));
-                        store(0, 2 + 2 * slot, quad1((y0 + m) * push.W + x));
-                    }
-                    slot++;
-                }
-    }
+    uint slot = 0;
+    if (found != 0)
+        slot = atomicAdd(Words(out_[0]).at[0], bitCount(found));
+    // One place that stores: software Vulkan goes through each, wanted or not.
+    for (; found != 0; found &= found - 1, slot++)
+        if (slot < push.cap) {
+            const int bit = findLSB(found), m = bit / 4, k = bit % 4;
+            const uint at = (y0 + m) * push.W + x;
+            store(0, 1 + 2 * slot, vec4(q * 4 + k, y0 + m, x, quad0(q * push.H * push.W + at)[k]));
+            store(0, 2 + 2 * slot, quad1(at));
+        }
 }
