@@ -1,8 +1,9 @@
 // y = project(act(depthwise(act(expand(x))))) + r
 //
-// MobileNet's block (Sandler et al., 2018, arXiv:1801.04381) as one pass: what lies between has several times
-// the channels of either side and is neither stored nor loaded. Rows and columns that neighbours share are
-// expanded by each: 1.25 times the work for stride 2, twice for stride 1.
+// MobileNet's block (Sandler et al., 2018, arXiv:1801.04381) as one pass: what lies between has several
+// times the channels of either side and is neither stored nor loaded. Rows and columns that neighbours
+// share are expanded by each: 1.25 times the work for stride 2, twice for stride 1. What a lane keeps, up to 640
+// numbers of input alone, is a stack's in software but too much for a card's registers: there nobody calls it.
 
 #include "filter.h"
 #include "bottleneck.comp.h"

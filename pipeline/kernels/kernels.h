@@ -173,8 +173,8 @@ float ww_depthwise_at(const float *x, struct ww_tensor shape, const float *w, in
 
 extern const struct ww_kernel ww_kernel_resize, ww_kernel_prepare, ww_kernel_conv2d, ww_kernel_pointwise,
     ww_kernel_depthwise, ww_kernel_separable, ww_kernel_bottleneck, ww_kernel_mean,
-    ww_kernel_upsample2, ww_kernel_combine, ww_kernel_peaks, ww_kernel_keypoints, ww_kernel_layernorm, ww_kernel_embed,
-    ww_kernel_attention, ww_kernel_maxpool;
+    ww_kernel_upsample2, ww_kernel_combine, ww_kernel_peaks, ww_kernel_keypoints,
+    ww_kernel_layernorm, ww_kernel_embed, ww_kernel_attention, ww_kernel_maxpool;
 // A list whose first word counts: uploaded as 0, compared as a number.
 struct ww_tensor ww_try_count(struct ww_try *t, int entries);
 // Random bytes.

@@ -151,7 +151,9 @@ struct ww_tensor ww_layer_(struct ww_cmd *g, struct ww_tensor x, const struct ww
 {
     if (ww_keeps_stages(g))
         return apart(g, x, l);
-    const bool whole = l->expand && ww_bottleneck_fits(x, l->window, l->point, l->stride ? l->stride : 1);
+    const bool whole = l->expand && ww_for_software(g) && !ww_some(l->scale) &&
+                       l->act == WW_ACT_NONE &&
+                       ww_bottleneck_fits(x, l->window, l->point, l->stride ? l->stride : 1);
     if (l->expand && !whole) {
         const struct ww_tensor wide = like(g, x, l->expand->c_out, 1);
         ww_pointwise(g, wide, x, l->expand, ww_conv_params(.act = l->inner));

@@ -45,7 +45,8 @@ struct ww_layer {
     struct ww_rows rows;
 };
 
-// x -> expand -> inner -> scale -> window -> inner -> point -> act -> + residual, as one launch (two, where
-// expanded channels are too many) or, where stages are kept, as one for each row.
+// x -> expand -> inner -> scale -> window -> inner -> point -> act -> + residual, as one launch or, where
+// stages are kept, as one for each row. What expands is a launch of its own on hardware, and where channels
+// are many.
 struct ww_tensor ww_layer_(struct ww_cmd *g, struct ww_tensor x, const struct ww_layer *layer);
 #define ww_layer(g, x, ...) ww_layer_(g, x, &(struct ww_layer){__VA_ARGS__})

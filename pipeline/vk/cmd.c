@@ -163,6 +163,11 @@ void ww_label(struct ww_cmd *g, const char *fmt, ...)
     va_end(args);
 }
 
+bool ww_for_software(const struct ww_cmd *g)
+{
+    return g->device->profile.software;
+}
+
 bool ww_keeps_stages(const struct ww_cmd *g)
 {
     return g->keep_stages;
