@@ -26,10 +26,13 @@ struct ww_merge {
     uint32_t left, right, result, rank;
 };
 
-// Ids by text or merges by pair: open addressing, a power of two of slots, at most half full.
+// Ids by text or merges by pair: a power of two of slots, twice as many as are in them or more.
+// Those of slot i lie from begin[i] to begin[i + 1]: merges in the tokenizer's own list, ids here.
 struct ww_slots {
-    uint32_t *slot; // index + 1; 0: free
-    uint32_t mask;
+    uint32_t *begin, mask;
+    struct ww_slotted {
+        uint32_t hash, id;
+    } *at;
 };
 
 struct ww_tokenizer {
@@ -124,12 +127,14 @@ bool ww_vocab_read_config(struct ww_tokenizer *t, const char *path, struct ww_er
 
 // --- table.c ---
 
-// All three fail with WW_E_MEMORY alone.
+// All three fail with WW_E_MEMORY, or WW_E_UNSUPPORTED where there are no random numbers. Merges
+// change their order for it.
 bool ww_slots_of_texts(struct ww_tokenizer *t, struct ww_slots *slots, bool specials,
                        struct ww_error *err);
 bool ww_slots_of_merges(struct ww_tokenizer *t, struct ww_error *err);
 // For pieces with scores instead of merges, once texts can be found.
 bool ww_merges_of_pieces(struct ww_tokenizer *t, struct ww_error *err);
+// Another in each process; once there is a table. At most WW_MAX_TOKEN_BYTES.
 uint32_t ww_hash_text(const char *text, size_t bytes);
 uint32_t ww_find_text(const struct ww_tokenizer *t, const struct ww_slots *slots, const char *text,
                       size_t bytes);

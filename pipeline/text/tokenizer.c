@@ -118,7 +118,7 @@ static bool finish(struct ww_tokenizer *t, struct ww_error *err)
             *ids[i] = WW_NO_TOKEN;
     if (t->pieces || t->words || t->clip)
         t->unknown = t->special.unk;
-    if (!t->by_text.slot && !ww_slots_of_texts(t, &t->by_text, false, err))
+    if (!t->by_text.begin && !ww_slots_of_texts(t, &t->by_text, false, err))
         return false;
     find_bytes(t);
     t->apart = t->pieces && are_apart(t);

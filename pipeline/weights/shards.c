@@ -32,9 +32,6 @@ static bool is_plain(const char *name)
 static bool add_part(struct ww_arena *arena, struct ww_parts *parts, const char *path,
                      struct ww_error *err)
 {
-    for (int i = parts->num_paths - 1; i >= 0; i--)
-        if (strcmp(parts->paths[i], path) == 0)
-            return true;
     if (parts->num_paths == MAX_PARTS)
         return ww_fail(err, WW_E_FILE, "more than %d files", MAX_PARTS);
     if (!parts->paths)
@@ -43,13 +40,45 @@ static bool add_part(struct ww_arena *arena, struct ww_parts *parts, const char 
     return true;
 }
 
-static bool read_map(struct ww_arena *arena, const char *dir, const struct ww_json *index,
-                     struct ww_parts *parts, struct ww_error *err)
+struct place {
+    const char *name;
+    size_t at; // in the index
+};
+
+static int by_name(const void *a, const void *b)
 {
-    if (ww_json_kind(index) != WW_JSON_OBJECT)
-        return ww_fail(err, WW_E_FILE, "is %s, not an object",
-                       ww_json_kind_name(ww_json_kind(index)));
-    const struct ww_json *map = ww_json_need(index, "weight_map", WW_JSON_OBJECT, err);
+    const struct place *x = a, *y = b;
+    const int order = strcmp(x->name, y->name);
+    return order ? order : (x->at > y->at) - (x->at < y->at);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    return (x->at > y->at) - (x->at < y->at);
+}
+
+// Each file once, in the order in which the index first names them.
+static bool add_places(struct ww_arena *arena, const char *dir, struct place *places, size_t count,
+                       struct ww_parts *parts, struct ww_error *err)
+{
+    size_t num = 0;
+    if (count)
+        qsort(places, count, sizeof *places, by_name);
+    for (size_t i = 0; i < count; i++)
+        if (!num || strcmp(places[num - 1].name, places[i].name) != 0)
+            places[num++] = places[i];
+    if (num)
+        qsort(places, num, sizeof *places, by_place);
+    for (size_t i = 0; i < num; i++)
+        if (!add_part(arena, parts, ww_arena_printf(arena, "%s%s", dir, places[i].name), err))
+            return false;
+    return true;
+}
+
+static bool read_places(const struct ww_json *map, struct place *places, struct ww_error *err)
+{
+    size_t num = 0;
     for (const struct ww_json *x = ww_json_first(map); x; x = ww_json_next(x)) {
         const char *name = ww_json_string(x);
         if (!name)
@@ -60,10 +89,30 @@ static bool read_map(struct ww_arena *arena, const char *dir, const struct ww_js
                            "weight_map '%.200s' is '%.200s'; it must be the name of a file beside "
                            "the index",
                            ww_json_name(x), name);
-        if (!add_part(arena, parts, ww_arena_printf(arena, "%s%s", dir, name), err))
-            return false;
+        places[num] = (struct place){name, num};
+        num++;
     }
-    return map != NULL;
+    return true;
+}
+
+static bool read_map(struct ww_arena *arena, const char *dir, const struct ww_json *index,
+                     struct ww_parts *parts, struct ww_error *err)
+{
+    if (ww_json_kind(index) != WW_JSON_OBJECT)
+        return ww_fail(err, WW_E_FILE, "is %s, not an object",
+                       ww_json_kind_name(ww_json_kind(index)));
+    const struct ww_json *map = ww_json_need(index, "weight_map", WW_JSON_OBJECT, err);
+    if (!map)
+        return false;
+    const size_t count = ww_json_count(map);
+    struct place *places = malloc((count + 1) * sizeof *places);
+    if (!places)
+        return ww_fail(err, WW_E_MEMORY, "no memory left on this host for a list of %zu tensors",
+                       count);
+    const bool ok = read_places(map, places, err) &&
+                    add_places(arena, dir, places, count, parts, err);
+    free(places);
+    return ok;
 }
 
 static const char *directory_of(struct ww_arena *arena, const char *path)
