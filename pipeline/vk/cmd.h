@@ -92,6 +92,8 @@ bool ww_plan_run(struct ww_plan *plan, int n, struct ww_error *err);
 void *ww_plan_host(struct ww_plan *plan, struct ww_tensor t);
 
 uint64_t ww_plan_bytes(const struct ww_plan *plan); // of the arena
+// Of the activations that are alive at once, where those are largest: no arena can be smaller.
+uint64_t ww_plan_live_bytes(const struct ww_plan *plan);
 int ww_plan_num_stages(const struct ww_plan *plan);
 const char *ww_plan_stage(struct ww_plan *plan, int i, struct ww_tensor *shape);
 enum ww_stage_kind { WW_STAGE_PIXELS, WW_STAGE_MAP, WW_STAGE_ROWS };

@@ -51,6 +51,21 @@ uint64_t ww_place_arena(struct recording *r)
     return top;
 }
 
+uint64_t ww_place_live(const struct recording *r)
+{
+    uint64_t most = 0;
+    for (int launch = 0; launch < r->num_launches; launch++) {
+        uint64_t texels = 0;
+        for (int i = 0; i < r->num_memory; i++) {
+            const struct memory *m = &r->memory[i];
+            if (m->kind == MEMORY_ARENA && m->born >= 0 && m->born <= launch && launch <= m->dies)
+                texels += m->texels;
+        }
+        most = texels > most ? texels : most;
+    }
+    return most;
+}
+
 uint64_t ww_place_stack(struct recording *r, enum memory_kind kind)
 {
     uint64_t top = ALIGN_TEXELS;

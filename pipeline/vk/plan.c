@@ -452,6 +452,11 @@ uint64_t ww_plan_bytes(const struct ww_plan *plan)
     return plan->arena->bytes;
 }
 
+uint64_t ww_plan_live_bytes(const struct ww_plan *plan)
+{
+    return ww_place_live(&plan->recording) * 16;
+}
+
 int ww_plan_num_stages(const struct ww_plan *plan)
 {
     return plan->recording.num_stages;

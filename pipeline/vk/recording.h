@@ -60,6 +60,8 @@ struct texels {
 
 // place.c. Gives every arena tensor its place; returns the arena's texels.
 uint64_t ww_place_arena(struct recording *r);
+// Texels of the largest set of arena tensors that one launch finds alive.
+uint64_t ww_place_live(const struct recording *r);
 // Tensors of a kind one after the other; returns their texels.
 uint64_t ww_place_stack(struct recording *r, enum memory_kind kind);
 // After storages are known: marks each launch that must wait for one before it.
