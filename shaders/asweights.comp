@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "ww.glsl"
 
-// Rows x [heads Q][rows] as weights of a product: bias, then [inputs / 4][outputs / 4][4] texels of four
+// Rows x [heads Q][rows] as weights of a product: bias, then [outputs / 16][inputs / 4][4][4] texels of four
 // outputs of an input. TURNED: channels come in and rows go out, so that a texel is one number of
 // four rows; else it is four channels of a row, as they lie.
 layout(constant_id = 1) const bool TURNED = false;
@@ -28,8 +28,8 @@ void main()
                 y[i] = quad1(batch * push.b_step + head / 4 * push.rows + row + i)[head % 4];
         }
     } else {
-        const uint u = t - outputs, i = u % 4, o = u / 4 % outputs, q = u / 4 / outputs;
-        if (q < inputs) {
+        const uint u = t - outputs, i = u % 4, q = u / 16 % inputs, o = u / 16 / inputs * 4 + u % 16 / 4;
+        if (o < outputs) {
             if (TURNED) {
                 const uint head = 4 * o / push.rows, row = 4 * o % push.rows;
                 UNROLL for (int k = 0; k < 4; k++)

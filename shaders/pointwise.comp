@@ -16,16 +16,18 @@ layout(constant_id = 6) const bool RESIDUAL = false;
 layout(constant_id = 7) const bool FIRST = false; // the residual comes before the activation
 
 PUSH(uint pixels; uint Q; uint N; uint x_step; uint y_step; uint r_step; uint s_step; uint pairs;
-     uint w_step;)
+     uint w_step; uint w_tile; uint w_quad; uint block;)
 INPUT_QUADS(0) // x
-INPUT_QUADS(1) // w: N texels of bias, then [Q][N][4]
+INPUT_QUADS(1) // w: N texels of bias, then [Q][N][4] or, by tiles, [N / 4][Q][4][4]
 INPUT_QUADS(2) // r
 INPUT_QUADS(3) // s
 
 void main()
 {
     const uint lane = gl_LocalInvocationID.x, batch = gl_WorkGroupID.z;
-    const uint p0 = gl_WorkGroupID.y * LX * TM + lane, n0 = gl_WorkGroupID.x * TN;
+    // Strips of a block take turns, so that one tile of weights serves them all.
+    const uint strip = gl_WorkGroupID.y * push.block + gl_WorkGroupID.x % push.block;
+    const uint p0 = strip * LX * TM + lane, n0 = gl_WorkGroupID.x / push.block * TN;
     const uint w0_at = batch * push.w_step;
     vec4 acc[TM * TN];
     UNROLL for (int n = 0; n < TN; n++) {
@@ -41,8 +43,9 @@ void main()
     uint at[TM];
     UNROLL for (int m = 0; m < TM; m++)
         at[m] = batch * push.x_step + min(p0 + m * LX, push.pixels - 1);
-    uint w_at = w0_at + push.N + 4 * n0 + (lane & 7);
-    for (uint q = 0; q < push.Q; q++) {
+    uint w_at = w0_at + push.N + n0 / 4 * push.w_tile + n0 % 4 * 4 + (lane & 7);
+    const uint Q = strip * LX * TM < push.pixels ? push.Q : 0; // the last block may have strips too many
+    for (uint q = 0; q < Q; q++) {
         vec4 a[TM];
         UNROLL for (int m = 0; m < TM; m++) {
             a[m] = quad0(at[m]);
@@ -57,7 +60,7 @@ void main()
             const vec4 w = quad1(w_at + 8 * h);
             ACCUMULATE(ONE_BY_ONE, acc, TM, TN, 2 * h, w, a)
         }
-        w_at += 4 * push.N;
+        w_at += push.w_quad;
     }
     UNROLL for (int n = 0; n < TN; n++)
         UNROLL for (int m = 0; m < TM; m++) {

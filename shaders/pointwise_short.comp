@@ -14,9 +14,9 @@ layout(constant_id = 5) const bool RESIDUAL = false;
 layout(constant_id = 6) const bool FIRST = false; // the residual comes before the activation
 
 PUSH(uint pixels; uint Q_; uint N; uint x_step; uint y_step; uint r_step; uint s_step; uint pairs;
-     uint w_step;)
+     uint w_step; uint w_tile; uint w_quad; uint block;)
 INPUT_QUADS(0) // x
-INPUT_QUADS(1) // w: N texels of bias, then [Q][N][4]
+INPUT_QUADS(1) // w: N texels of bias, then [Q][N][4] or, by tiles, [N / 4][Q][4][4]
 INPUT_QUADS(2) // r
 INPUT_QUADS(3) // s
 
@@ -51,7 +51,8 @@ void main()
             }
         }
         UNROLL for (int q = 0; q < Q; q++) {
-            const vec4 w = quad1(w_at + push.N + 4 * (q * push.N + n0) + (lane & 7));
+            const vec4 w = quad1(w_at + push.N + n0 / 4 * push.w_tile + n0 % 4 * 4 + q * push.w_quad +
+                                 (lane & 7));
             ACCUMULATE(IN_PAIRS, acc, TM, 2, 0, w, x[q])
         }
         UNROLL for (int n = 0; n < 2; n++)

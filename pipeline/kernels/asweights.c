@@ -1,10 +1,13 @@
 // w[c][h words + i] = x[i][h width + c], or w[h words + i][c]: rows as the weights of a product
 //
-// What kernels/pointwise.c reads as weights, made of an activation: bias, then for each quad of inputs
-// and of outputs four texels, each the four outputs of one input. Memory bound, and small: rows are words.
+// What kernels/pointwise.c reads as weights by tiles, made of an activation: bias, then for each tile of four
+// quads of outputs and each quad of inputs 16 texels, each four outputs of one input. Memory bound, and small: rows are words.
 
+#include "filter.h"
 #include "words.h"
 #include "asweights.comp.h"
+
+#include <string.h>
 
 struct push {
     uint32_t texels, rows, heads, q, x_step, b_step, y_step;
@@ -18,8 +21,8 @@ static int inputs(int words, int width, int heads, bool turned)
 // A fetch by eight lanes may reach past the last output, as in a bank of filters.
 int ww_as_weights_texels(int words, int width, int heads, bool turned)
 {
-    const int outputs = inputs(words, width, heads, !turned);
-    return outputs / 4 * (1 + inputs(words, width, heads, turned)) + 8;
+    return ww_tiled_texels(inputs(words, width, heads, turned) / 4,
+                           inputs(words, width, heads, !turned) / 4) + 8;
 }
 
 void ww_as_weights(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
@@ -58,17 +61,15 @@ static void reference(const struct ww_args *a)
     const int outs = inputs(x.w, width, heads, !turned), ins = inputs(x.w, width, heads, turned);
     for (int b = 0; b < a->batch; b++) {
         float *to = a->o[0] + 4 * (size_t)b * y.step;
-        for (int o = 0; o < outs; o++, to++)
-            *to = turned && a->i[1] ? a->i[1][ww_at(a->in[1], b, o / x.w, 0, o % x.w)] : 0;
-        for (int q = 0; q < ins / 4; q++)
-            for (int o = 0; o < outs / 4; o++)
-                for (int i = 0; i < 16; i++, to++) {
-                    const int in = 4 * q + i / 4, out = 4 * o + i % 4;
-                    const int row = turned ? out : in, c = turned ? in : out; // of all heads; of one
-                    *to = a->i[0][ww_at(x, b, row / x.w * width + c, 0, row % x.w)];
-                }
-        for (int i = 0; i < 32; i++)
-            *to++ = 0;
+        memset(to, 0, 16 * push->texels);
+        for (int o = 0; o < outs; o++)
+            to[o] = turned && a->i[1] ? a->i[1][ww_at(a->in[1], b, o / x.w, 0, o % x.w)] : 0;
+        for (int in = 0; in < ins; in++)
+            for (int out = 0; out < outs; out++) {
+                const int row = turned ? out : in, c = turned ? in : out; // of all heads; of one
+                to[4 * ww_tiled_at(ins / 4, outs / 4, in, out) + (size_t)(out % 4)] =
+                    a->i[0][ww_at(x, b, row / x.w * width + c, 0, row % x.w)];
+            }
     }
 }
 

@@ -182,14 +182,18 @@ static void settle(struct ww_try *t, struct ww_bank *bank)
     ww_bank_destroy(&bank);
 }
 
-static struct ww_filter filter(struct ww_try *t, int k, int c_in, int c_out, bool window)
+enum kind { CONV, LINEAR, WINDOW };
+
+static struct ww_filter filter(struct ww_try *t, int k, int c_in, int c_out, enum kind kind)
 {
-    const size_t num = (size_t)(k * k) * (size_t)c_in * (size_t)(window ? 1 : c_out);
+    const size_t num = (size_t)(k * k) * (size_t)c_in * (size_t)(kind == WINDOW ? 1 : c_out);
     float *w = numbers(t, num + (size_t)c_out);
     struct ww_filter f;
     struct ww_bank *bank = ww_bank_create();
-    if (window)
+    if (kind == WINDOW)
         ww_pack_depthwise(bank, &f, k, c_in, w, w + num);
+    else if (kind == LINEAR)
+        ww_pack_linear(bank, &f, c_in, c_out, w, w + num);
     else
         ww_pack_conv(bank, &f, k, c_in, c_out, w, w + num);
     settle(t, bank);
@@ -221,12 +225,17 @@ struct ww_filter ww_try_rows(struct ww_try *t, int rows, int c)
 
 struct ww_filter ww_try_conv(struct ww_try *t, int k, int c_in, int c_out)
 {
-    return filter(t, k, c_in, c_out, false);
+    return filter(t, k, c_in, c_out, CONV);
+}
+
+struct ww_filter ww_try_linear(struct ww_try *t, int c_in, int c_out)
+{
+    return filter(t, 1, c_in, c_out, LINEAR);
 }
 
 struct ww_filter ww_try_window(struct ww_try *t, int k, int c)
 {
-    return filter(t, k, c, c, true);
+    return filter(t, k, c, c, WINDOW);
 }
 
 static void finish(struct ww_try *t)

@@ -27,7 +27,7 @@ void ww_conv2d(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const s
     struct ww_same rows = ww_same(x.h, reach, stride), cols = ww_same(x.w, reach, stride);
     if (params->padded) // what lies beyond is zero on either side: any size may come out
         rows = cols = (struct ww_same){.before = params->pad};
-    ww_expect(g, w->c_in == x.c && w->c_out == y.c && y.n == x.n);
+    ww_expect(g, w->c_in == x.c && w->c_out == y.c && y.n == x.n && !w->tiled);
     ww_expect(g, params->padded ? params->pad >= 0 : y.h == rows.out && y.w == cols.out);
     ww_expect(g, !ww_some(params->residual) && !ww_some(params->scale));
     const int N = ww_quads(y), tile = N > 2 ? 4 : 2;

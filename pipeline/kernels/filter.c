@@ -66,6 +66,19 @@ void ww_pack_conv(struct ww_bank *bank, struct ww_filter *filter, int k, int c_i
                    (size_t)(o % 4)] = w[((size_t)tap * (size_t)c_in + (size_t)i) * (size_t)c_out + (size_t)o];
 }
 
+void ww_pack_linear(struct ww_bank *bank, struct ww_filter *filter, int c_in, int c_out, const float *w,
+                    const float *bias)
+{
+    const int N = (c_out + 3) / 4, Q = (c_in + 3) / 4;
+    *filter = (struct ww_filter){.k = 1, .c_in = c_in, .c_out = c_out, .tiled = true};
+    float *to = add(bank, filter, (size_t)ww_tiled_texels(Q, N));
+    for (int o = 0; bias && o < c_out; o++)
+        to[o] = bias[o];
+    for (int i = 0; i < c_in; i++)
+        for (int o = 0; o < c_out; o++)
+            to[4 * ww_tiled_at(Q, N, i, o) + (size_t)(o % 4)] = *w++;
+}
+
 void ww_pack_depthwise(struct ww_bank *bank, struct ww_filter *filter, int k, int c, const float *w,
                        const float *bias)
 {

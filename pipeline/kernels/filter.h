@@ -18,6 +18,11 @@ void ww_bank_destroy(struct ww_bank **bank);
 // weights of one input channel for four outputs; N = ceil(c_out / 4).
 void ww_pack_conv(struct ww_bank *bank, struct ww_filter *filter, int k, int c_in, int c_out,
                   const float *w, const float *bias);
+// pointwise alone, for products with many outputs: N texels of bias, then for each tile of four output quads
+// and each input quad 16 texels. A group reads its tile as one stream, whose next lines the processor
+// knows; [Q][N] it must look for in another page for every input quad.
+void ww_pack_linear(struct ww_bank *bank, struct ww_filter *filter, int c_in, int c_out, const float *w,
+                    const float *bias);
 // depthwise: for each quad k k texels of taps and one of bias, filled up to a multiple of 8.
 void ww_pack_depthwise(struct ww_bank *bank, struct ww_filter *filter, int k, int c, const float *w,
                        const float *bias);
@@ -30,6 +35,17 @@ void ww_pack_norm(struct ww_bank *bank, struct ww_filter *filter, int c, const f
 // embed: rows to look up, each of c numbers. c_in is the number of rows, c_out is c.
 void ww_pack_rows(struct ww_bank *bank, struct ww_filter *filter, int rows, int c,
                   const float *data);
+
+// Texels of a filter or of an activation that is one, by tiles, of Q input and N output quads.
+static inline int ww_tiled_texels(int Q, int N)
+{
+    return N + (N + 3) / 4 * 16 * Q;
+}
+// And of its weight of input i and output o, which is the texel's component o % 4.
+static inline size_t ww_tiled_at(int Q, int N, int i, int o)
+{
+    return (size_t)N + ((size_t)(o / 16) * (size_t)Q + (size_t)(i / 4)) * 16 + (size_t)(o % 16 / 4 * 4 + i % 4);
+}
 
 // Texels of one depthwise quad.
 static inline int ww_depthwise_texels(int k)

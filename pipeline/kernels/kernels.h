@@ -15,6 +15,7 @@ struct ww_filter {
     struct ww_storage *storage;
     uint32_t first, texels;
     int k, c_in, c_out; // window k x k
+    bool tiled; // outputs lie by tiles of four quads, as pointwise alone reads them
 };
 
 struct ww_conv_params {
@@ -163,6 +164,7 @@ static inline struct ww_tensor ww_filter_tensor(struct ww_cmd *g, const struct w
 
 // Random filters for attempts.
 struct ww_filter ww_try_conv(struct ww_try *t, int k, int c_in, int c_out);
+struct ww_filter ww_try_linear(struct ww_try *t, int c_in, int c_out); // by tiles
 struct ww_filter ww_try_window(struct ww_try *t, int k, int c);
 struct ww_filter ww_try_norm(struct ww_try *t, int c);
 struct ww_filter ww_try_rows(struct ww_try *t, int rows, int c);

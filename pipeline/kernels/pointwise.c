@@ -12,16 +12,26 @@
 #define SHORT_QUADS 12 // most input quads whose pixels fit beside the accumulators
 #define ROWS        4  // TM: pixels of a lane
 #define LONG_QUADS  4  // TN: output quads of a lane
+#define MAX_BLOCK   8  // strips that take turns at a tile of weights
+#define BLOCK_BYTES (256 << 10) // of pixels: what a core's cache keeps beside the weights
 
 enum { LONG, SHORT };
 
 struct push {
-    uint32_t pixels, q, n, x_step, y_step, r_step, s_step, pairs, w_step;
+    uint32_t pixels, q, n, x_step, y_step, r_step, s_step, pairs, w_step, w_tile, w_quad, block;
 };
+
+// Strips of `strip_bytes` pixels each that share a tile of weights from the cache before the next comes.
+static uint32_t block_of(uint32_t strips, int strip_bytes)
+{
+    uint32_t block = BLOCK_BYTES / (uint32_t)strip_bytes;
+    block = block > MAX_BLOCK ? MAX_BLOCK : block < 1 ? 1 : block;
+    return block < strips ? block : strips;
+}
 
 // `w_step`: from one of the batch's weights to the next; 0: they share them.
 static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct ww_tensor w,
-                     uint32_t w_step, const struct ww_conv_params *params)
+                     bool tiled, uint32_t w_step, const struct ww_conv_params *params)
 {
     ww_expect(g, x.n == y.n && x.h == y.h && x.w == y.w);
     ww_expect(g, !ww_some(params->residual) || ww_same_shape(params->residual, y));
@@ -30,11 +40,12 @@ static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, s
     // One pixel needs no tile of pixels, and enough groups to go round the cores.
     const int rows = pixels <= 8 ? 1 : ROWS;
     const bool brief = Q <= SHORT_QUADS && pixels > 8;
-    const uint32_t strips = ww_div_up(pixels, 8 * rows);
+    const uint32_t strips = ww_div_up(pixels, 8 * rows), block = block_of(strips, 8 * rows * Q * 16);
     const struct push push = {(uint32_t)pixels,        (uint32_t)Q, (uint32_t)N, x.step, y.step,
                               params->residual.step, params->scale.step,
                               // Walk all outputs, unless there would be too few groups for two cores.
-                              strips >= 64 ? ww_div_up(N, 2) : 2, w_step};
+                              strips >= 64 ? ww_div_up(N, 2) : 2, w_step,
+                              tiled ? 16 * (uint32_t)Q : 16, tiled ? 16 : 4 * (uint32_t)N, block};
     const uint32_t act = params->act, scaled = ww_some(params->scale),
                    // Without an activation it does not matter, and the first is quicker.
                    first = ww_some(params->residual) && (params->residual_first || act == WW_ACT_NONE),
@@ -51,11 +62,11 @@ static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, s
                   .spec = brief ? short_spec : long_spec,
                   .num_spec = brief ? 7 : 8,
                   .variant = brief ? SHORT : LONG,
-                  // Long: all outputs of a strip before the next one, whose pixels then stay in the
-                  // cache; the weights, which come round, are the smaller of the two.
+                  // Long: all outputs of a block of strips before the next one, whose pixels then stay
+                  // in the cache; the weights come round once a block, tile by tile.
                   .lanes = brief ? WW_LANES_X : WW_LANES_Y,
-                  .groups = {brief ? strips : ww_div_up(N, LONG_QUADS),
-                             brief ? ww_div_up(N, 2 * (int)push.pairs) : strips,
+                  .groups = {brief ? strips : ww_div_up(N, LONG_QUADS) * block,
+                             brief ? ww_div_up(N, 2 * (int)push.pairs) : ww_div_up((int)strips, (int)block),
                              (uint32_t)x.n},
                   .batched = true,
                   .macs = (double)pixels * x.c * y.c});
@@ -65,14 +76,14 @@ void ww_pointwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   const struct ww_filter *w, const struct ww_conv_params *params)
 {
     ww_expect(g, w->k == 1 && w->c_in == x.c && w->c_out == y.c);
-    multiply(g, y, x, ww_filter_tensor(g, w), 0, params);
+    multiply(g, y, x, ww_filter_tensor(g, w), w->tiled, 0, params);
 }
 
 void ww_product(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct ww_tensor weights,
                 struct ww_tensor residual)
 {
-    ww_expect(g, weights.n == x.n && weights.w == ww_quads(y) * (1 + 4 * ww_quads(x)) + 8);
-    multiply(g, y, x, weights, weights.step, ww_conv_params(.residual = residual));
+    ww_expect(g, weights.n == x.n && weights.w == ww_tiled_texels(ww_quads(x), ww_quads(y)) + 8);
+    multiply(g, y, x, weights, true, weights.step, ww_conv_params(.residual = residual));
 }
 
 static void reference(const struct ww_args *a)
@@ -92,7 +103,8 @@ static void reference(const struct ww_args *a)
                 for (int k = 0; k < x.c; k++) {
                     const float s =
                         a->i[3] ? a->i[3][ww_at(a->in[3], b, k, 0, 0)] : 1;
-                    const size_t tap = ((size_t)(k / 4) * push->n + (size_t)(o / 4)) * 4 + (size_t)(k % 4);
+                    const size_t tap = (size_t)(k / 4) * push->w_quad + (size_t)(o / 16) * push->w_tile +
+                                       (size_t)(o % 16 / 4 * 4 + k % 4);
                     sum += (double)(in[(size_t)(k / 4) * plane + (size_t)(k % 4)] * s) *
                            w[tap * 4 + (size_t)(o % 4)];
                 }
@@ -118,24 +130,27 @@ static void attempt(struct ww_try *t, const int *size)
                    size[7] ? ww_try_in(t, n, o, h, w) : (struct ww_tensor){0});
         return;
     }
-    const struct ww_filter filter = ww_try_conv(t, 1, c, o);
+    const bool tiled = size[6] == 3;
+    const struct ww_filter filter = tiled ? ww_try_linear(t, c, o) : ww_try_conv(t, 1, c, o);
     const struct ww_tensor y = ww_try_out(t, n, o, h, w);
     ww_pointwise(ww_try_cmd(t), y, ww_try_in(t, n, c, h, w), &filter,
                  ww_conv_params(.act = (enum ww_activation_fn)size[5],
-                                .scale = size[6] ? ww_try_in(t, n, c, 1, 1) : (struct ww_tensor){0},
+                                .scale = size[6] == 1 ? ww_try_in(t, n, c, 1, 1) : (struct ww_tensor){0},
                                 .residual = size[7] ? ww_try_in(t, n, o, h, w)
                                                     : (struct ww_tensor){0},
                                 .residual_first = size[7] == 2));
 }
 
-// batch, height, width, channels in, out, activation, scaled (2: ww_product), residual (2: before the
-// activation)
+// batch, height, width, channels in, out, activation, scaled (2: ww_product; 3: weights by tiles), residual (2:
+// before the activation)
 static const int sizes[][8] = {{1, 1, 1, 1, 1, 0, 0, 0},      {1, 1, 1, 72, 24, 1, 0, 0},
                                {2, 5, 7, 19, 33, 1, 1, 1},    {3, 1, 9, 64, 3, 5, 1, 0},
                                {1, 13, 31, 131, 97, 3, 0, 1}, {2, 8, 8, 48, 16, 4, 0, 0},
                                {1, 16, 16, 52, 40, 6, 1, 1},  {1, 5, 9, 20, 12, 1, 0, 2},
                                {1, 5, 9, 80, 12, 1, 0, 2},    {2, 1, 37, 24, 20, 0, 2, 1},
                                {3, 1, 70, 64, 12, 0, 2, 0},   {1, 25, 42, 2048, 512, 1, 0, 0},
+                               {1, 1, 1, 20, 9, 1, 3, 0},     {2, 5, 9, 20, 33, 1, 3, 1},
+                               {2, 13, 31, 131, 97, 3, 3, 2}, {1, 1, 1100, 256, 520, 1, 3, 0},
                                {1, 32, 32, 528, 88, 2, 0, 0},
                                {0}};
 

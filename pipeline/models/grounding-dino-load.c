@@ -186,7 +186,7 @@ static void pack_linear(struct names *n, struct ww_filter *f, int c_in, int c_ou
     for (int o = 0; o < c_out; o++)
         for (int i = 0; i < c_in; i++)
             turned[(size_t)i * (size_t)c_out + (size_t)o] = rows[(size_t)o * (size_t)c_in + (size_t)i];
-    ww_pack_conv(n->l.bank, f, 1, c_in, c_out, turned, bias);
+    ww_pack_linear(n->l.bank, f, c_in, c_out, turned, bias);
     free(turned);
 }
 
@@ -326,8 +326,8 @@ static void fold_keys(struct names *n, const struct fusion *f, struct ww_gdino_f
             meet += (double)f->a[k] * (double)f->b[k];
         lift_bias[h] = (float)(scale * meet);
     }
-    ww_pack_conv(n->l.bank, &to->key, 1, f->width, (int)all, w, bias);
-    ww_pack_conv(n->l.bank, &to->lift, 1, f->width, f->heads, lift, lift_bias);
+    ww_pack_linear(n->l.bank, &to->key, f->width, (int)all, w, bias);
+    ww_pack_linear(n->l.bank, &to->lift, f->width, f->heads, lift, lift_bias);
     free(w);
     free(lift);
 }
@@ -348,7 +348,7 @@ static void fold_values(struct names *n, const struct fusion *f, struct ww_gdino
                                                       (h ? 0 : (double)f->ov[c])));
         }
     }
-    ww_pack_conv(n->l.bank, &to->value, 1, f->width, (int)all, w, bias);
+    ww_pack_linear(n->l.bank, &to->value, f->width, (int)all, w, bias);
     free(O);
     free(w);
 }
@@ -370,7 +370,7 @@ static void fold_out(struct names *n, const struct fusion *f, struct ww_gdino_fu
             for (size_t c = 0; c < D; c++)
                 w[((size_t)h * D + i) * D + c] = (float)((double)f->gain_t[c] * sum[i * D + c]);
     }
-    ww_pack_conv(n->l.bank, &to->out, 1, (int)all, f->width, w, bias);
+    ww_pack_linear(n->l.bank, &to->out, (int)all, f->width, w, bias);
     free(O);
     free(w);
 }

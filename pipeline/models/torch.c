@@ -43,7 +43,7 @@ static void load_linears(struct ww_loader *l, struct ww_filter *f, int c_in, int
         free(lift);
     }
     if (!l->failed)
-        ww_pack_conv(l->bank, f, 1, c_in, num_parts * c_out, w, bias);
+        ww_pack_linear(l->bank, f, c_in, num_parts * c_out, w, bias);
     free(w);
 }
 
@@ -88,7 +88,7 @@ void ww_load_spread(struct ww_loader *l, struct ww_filter *f, int c_in, int grou
                 turned[i * all + to] = w[(size_t)o * in + i];
             turned[in * all + to] = bias[o];
         }
-        ww_pack_conv(l->bank, f, 1, c_in, (int)all, turned, turned + in * all);
+        ww_pack_linear(l->bank, f, c_in, (int)all, turned, turned + in * all);
         free(turned);
     }
     free(w);

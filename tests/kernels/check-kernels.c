@@ -1,15 +1,21 @@
 // Every kernel, at every size it names, on the scalar reference and on every Vulkan device present:
-// prints the worst element and where it is. With --bench FILTER, see `watchword bench kernels`.
+// prints the worst element and where it is. To time them, see `watchword bench kernels`.
+//
+//     check-kernels [GLOB]
 
 #include "check.h"
 #include "kernels/check.h"
 
-static void check_device(struct ww_device *device, struct ww_device *reference)
+#include <fnmatch.h>
+
+static void check_device(struct ww_device *device, struct ww_device *reference, const char *which)
 {
     static const int end[8] = {0};
     printf("%s\n", device->info.name);
     for (int i = 0; ww_kernels[i]; i++) {
         const struct ww_kernel *kernel = ww_kernels[i];
+        if (fnmatch(which, kernel->name, 0))
+            continue;
         for (const int(*size)[8] = kernel->sizes; memcmp(*size, end, sizeof end); size++) {
             struct ww_error err = {0};
             struct ww_check c = {0};
@@ -28,7 +34,7 @@ static void check_device(struct ww_device *device, struct ww_device *reference)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct ww_error err = {0};
     struct ww_device_info info[16];
@@ -46,7 +52,7 @@ int main(void)
             printf("%s\n", err.text);
             continue;
         }
-        check_device(device, reference);
+        check_device(device, reference, argc > 1 ? argv[1] : "*");
         ww_device_close(&device);
         vulkan++;
     }
