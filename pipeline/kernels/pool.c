@@ -1,7 +1,7 @@
 // y[i][h, c] = sum over s of e[s][h, i] x[s][c] / sum over s of e[s][h, i]
 //
 // What the words see of a picture: a product over its many tokens, in pieces that are joined in a second
-// launch. Compute bound: S heads N C multiply-adds; a lane makes 16 x 4 sums of 16 numbers fetched.
+// launch. Compute bound: S heads N C multiply-adds, 512 for each twelve fetches of a lane.
 
 #include "words.h"
 #include "pool.comp.h"
@@ -9,6 +9,7 @@
 
 #define PIECES    16  // of the tokens, if there are enough
 #define MIN_PIECE 256
+#define WORDS     4 // quads of words that a lane sums for its quad of channels
 
 struct push {
     uint32_t tokens, piece, pieces, e_quads, head_quads, x_quads, e_step, x_step, y_step, t_step;
@@ -32,15 +33,15 @@ void ww_pool(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor e, struct ww
                               (uint32_t)e.c / 4,  (uint32_t)words / 4,   (uint32_t)x.c / 4,
                               e.step,             x.step,                parts.step,
                               totals.step};
-    const uint32_t tiles = ww_div_up(e.c, 8) * ww_div_up(x.c, 8);
+    const uint32_t tiles = ww_div_up(e.c, 4 * WORDS) * ww_div_up(x.c, 4 * 8);
     ww_launch(g, &ww_kernel_pool,
               &(struct ww_launch_params){.out = {parts, totals},
                                          .in = {e, x},
                                          .push = &push,
                                          .push_bytes = sizeof push,
-                                         .spec = (const uint32_t[]){8},
-                                         .num_spec = 1,
-                                         .groups = {(uint32_t)pieces, tiles, (uint32_t)x.n},
+                                         .spec = (const uint32_t[]){8, WORDS},
+                                         .num_spec = 2,
+                                         .groups = {tiles, (uint32_t)pieces, (uint32_t)x.n},
                                          .batched = true,
                                          .macs = (double)x.w * e.c * x.c});
     const struct join join = {(uint32_t)words, (uint32_t)pieces, (uint32_t)x.c / 4,
