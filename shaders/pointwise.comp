@@ -16,7 +16,7 @@ layout(constant_id = 6) const bool RESIDUAL = false;
 layout(constant_id = 7) const bool FIRST = false; // the residual comes before the activation
 
 PUSH(uint pixels; uint Q; uint N; uint x_step; uint y_step; uint r_step; uint s_step; uint pairs;
-     uint w_step; uint w_tile; uint w_quad; uint block;)
+     uint w_step; uint w_tile; uint w_quad; uint block; uint x_plane; uint y_plane;)
 INPUT_QUADS(0) // x
 INPUT_QUADS(1) // w: N texels of bias, then [Q][N][4] or, by tiles, [N / 4][Q][4][4]
 INPUT_QUADS(2) // r
@@ -36,7 +36,7 @@ void main()
         UNROLL for (int m = 0; m < TM; m++) {
             acc[m * TN + n] = bias;
             if (FIRST) // between the stores each would wait for memory
-                acc[m * TN + n] += quad2(batch * push.r_step + last * push.pixels +
+                acc[m * TN + n] += quad2(batch * push.r_step + last * push.y_plane +
                                          min(p0 + m * LX, push.pixels - 1));
         }
     }
@@ -49,7 +49,7 @@ void main()
         vec4 a[TM];
         UNROLL for (int m = 0; m < TM; m++) {
             a[m] = quad0(at[m]);
-            at[m] += push.pixels;
+            at[m] += push.x_plane;
         }
         if (SCALED) {
             const vec4 s = quad3(batch * push.s_step + q);
@@ -66,7 +66,7 @@ void main()
         UNROLL for (int m = 0; m < TM; m++) {
             const uint p = p0 + m * LX;
             if (p < push.pixels && n0 + n < push.N) {
-                const uint to = (n0 + n) * push.pixels + p;
+                const uint to = (n0 + n) * push.y_plane + p;
                 vec4 y = activate(ACT, acc[m * TN + n]);
                 if (RESIDUAL)
                     y += quad2(batch * push.r_step + to);

@@ -14,7 +14,7 @@ layout(constant_id = 5) const bool RESIDUAL = false;
 layout(constant_id = 6) const bool FIRST = false; // the residual comes before the activation
 
 PUSH(uint pixels; uint Q_; uint N; uint x_step; uint y_step; uint r_step; uint s_step; uint pairs;
-     uint w_step; uint w_tile; uint w_quad; uint block;)
+     uint w_step; uint w_tile; uint w_quad; uint block; uint x_plane; uint y_plane;)
 INPUT_QUADS(0) // x
 INPUT_QUADS(1) // w: N texels of bias, then [Q][N][4] or, by tiles, [N / 4][Q][4][4]
 INPUT_QUADS(2) // r
@@ -28,7 +28,7 @@ void main()
     vec4 x[Q][TM];
     UNROLL for (int q = 0; q < Q; q++)
         UNROLL for (int m = 0; m < TM; m++)
-            x[q][m] = quad0(batch * push.x_step + q * push.pixels +
+            x[q][m] = quad0(batch * push.x_step + q * push.x_plane +
                             min(p0 + m * LX, push.pixels - 1));
     if (SCALED)
         UNROLL for (int q = 0; q < Q; q++) {
@@ -46,8 +46,8 @@ void main()
             acc[2 * m + 1] = b1;
             if (FIRST) { // between the stores each would wait for memory
                 const uint at = batch * push.r_step + min(p0 + m * LX, push.pixels - 1);
-                acc[2 * m] += quad2(at + n0 * push.pixels);
-                acc[2 * m + 1] += quad2(at + min(n0 + 1, push.N - 1) * push.pixels);
+                acc[2 * m] += quad2(at + n0 * push.y_plane);
+                acc[2 * m + 1] += quad2(at + min(n0 + 1, push.N - 1) * push.y_plane);
             }
         }
         UNROLL for (int q = 0; q < Q; q++) {
@@ -59,7 +59,7 @@ void main()
             UNROLL for (int m = 0; m < TM; m++) {
                 const uint p = p0 + m * LX;
                 if (p < push.pixels && n0 + n < push.N) {
-                    const uint to = (n0 + n) * push.pixels + p;
+                    const uint to = (n0 + n) * push.y_plane + p;
                     vec4 y = activate(ACT, acc[2 * m + n]);
                     if (RESIDUAL)
                         y += quad2(batch * push.r_step + to);

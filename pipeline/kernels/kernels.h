@@ -28,10 +28,12 @@ struct ww_conv_params {
     struct ww_tensor scale;      // [n][c][1][1], times x; none: 1
     struct ww_tensor residual;   // added after the activation; none: 0
     bool residual_first;         // pointwise alone: before the activation
+    int from; // pointwise alone: where x and y differ in size, the smaller one is pixels from here on
 };
 #define ww_conv_params(...) (&(struct ww_conv_params){__VA_ARGS__})
 
-// y = act(b + x w) + residual, all of k = 1.
+// y = act(b + x w) + residual, all of k = 1. Of x and y one may be a slice of the other's pixels, end to
+// end: some of x are read, or some of y written, beside which the rest stays as it is.
 void ww_pointwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   const struct ww_filter *w, const struct ww_conv_params *params);
 // y = act(b + x * w), a window for each channel.

@@ -18,7 +18,8 @@
 enum { LONG, SHORT };
 
 struct push {
-    uint32_t pixels, q, n, x_step, y_step, r_step, s_step, pairs, w_step, w_tile, w_quad, block;
+    uint32_t pixels, q, n, x_step, y_step, r_step, s_step, pairs, w_step, w_tile, w_quad, block, x_plane,
+        y_plane;
 };
 
 // Strips of `strip_bytes` pixels each that share a tile of weights from the cache before the next comes.
@@ -33,10 +34,13 @@ static uint32_t block_of(uint32_t strips, int strip_bytes)
 static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct ww_tensor w,
                      bool tiled, uint32_t w_step, const struct ww_conv_params *params)
 {
-    ww_expect(g, x.n == y.n && x.h == y.h && x.w == y.w);
+    const int x_plane = x.h * x.w, y_plane = y.h * y.w, from = params->from;
+    const int pixels = x_plane < y_plane ? x_plane : y_plane;
+    ww_expect(g, x.n == y.n && (x_plane == y_plane ? x.h == y.h && from == 0
+                                                   : from >= 0 && from + pixels <= x_plane + y_plane - pixels));
     ww_expect(g, !ww_some(params->residual) || ww_same_shape(params->residual, y));
     ww_expect(g, !ww_some(params->scale) || params->scale.c == x.c);
-    const int pixels = x.h * x.w, Q = ww_quads(x), N = ww_quads(y);
+    const int Q = ww_quads(x), N = ww_quads(y);
     // One pixel needs no tile of pixels, and enough groups to go round the cores.
     const int rows = pixels <= 8 ? 1 : ROWS;
     const bool brief = Q <= SHORT_QUADS && pixels > 8;
@@ -45,7 +49,15 @@ static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, s
                               params->residual.step, params->scale.step,
                               // Walk all outputs, unless there would be too few groups for two cores.
                               strips >= 64 ? ww_div_up(N, 2) : 2, w_step,
-                              tiled ? 16 * (uint32_t)Q : 16, tiled ? 16 : 4 * (uint32_t)N, block};
+                              tiled ? 16 * (uint32_t)Q : 16, tiled ? 16 : 4 * (uint32_t)N, block,
+                              (uint32_t)x_plane, (uint32_t)y_plane};
+    struct ww_tensor residual_at = params->residual;
+    if (x_plane > y_plane)
+        x.first += (uint32_t)from;
+    if (y_plane > x_plane) {
+        y.first += (uint32_t)from;
+        residual_at.first += (uint32_t)from;
+    }
     const uint32_t act = params->act, scaled = ww_some(params->scale),
                    // Without an activation it does not matter, and the first is quicker.
                    first = ww_some(params->residual) && (params->residual_first || act == WW_ACT_NONE),
@@ -56,7 +68,7 @@ static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, s
     ww_launch(g, &ww_kernel_pointwise,
               &(struct ww_launch_params){
                   .out = {y},
-                  .in = {x, w, params->residual, params->scale},
+                  .in = {x, w, residual_at, params->scale},
                   .push = &push,
                   .push_bytes = sizeof push,
                   .spec = brief ? short_spec : long_spec,
@@ -64,7 +76,7 @@ static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, s
                   .variant = brief ? SHORT : LONG,
                   // Long: all outputs of a block of strips before the next one, whose pixels then stay
                   // in the cache; the weights come round once a block, tile by tile.
-                  .lanes = brief ? WW_LANES_X : WW_LANES_Y,
+                  .lanes = brief ? WW_LANES_X : WW_LANES_FIXED,
                   .groups = {brief ? strips : ww_div_up(N, LONG_QUADS) * block,
                              brief ? ww_div_up(N, 2 * (int)push.pairs) : ww_div_up((int)strips, (int)block),
                              (uint32_t)x.n},
@@ -90,10 +102,10 @@ static void reference(const struct ww_args *a)
 {
     const struct ww_tensor y = a->out[0], x = a->in[0];
     const struct push *push = a->push;
-    const bool brief = a->in[0].h * a->in[0].w > 8 && push->q <= SHORT_QUADS;
+    const bool brief = push->pixels > 8 && push->q <= SHORT_QUADS;
     const enum ww_activation_fn act = brief ? a->spec[3] : a->spec[4];
     const bool first = brief ? a->spec[6] : a->spec[7];
-    const size_t plane = (size_t)push->pixels * 4;
+    const size_t plane = (size_t)push->x_plane * 4;
     for (int b = 0; b < a->batch; b++) {
         const float *bias = a->i[1] + 4 * (size_t)b * push->w_step, *w = bias + 4 * push->n;
         for (int o = 0; o < y.c; o++) {
@@ -108,7 +120,7 @@ static void reference(const struct ww_args *a)
                     sum += (double)(in[(size_t)(k / 4) * plane + (size_t)(k % 4)] * s) *
                            w[tap * 4 + (size_t)(o % 4)];
                 }
-                const size_t at = ((size_t)(o / 4) * push->pixels + p) * 4 + (size_t)(o % 4);
+                const size_t at = ((size_t)(o / 4) * push->y_plane + p) * 4 + (size_t)(o % 4);
                 const float r = a->i[2] ? a->i[2][(size_t)b * push->r_step * 4 + at] : 0;
                 const float v = ww_activate(act, (float)sum + (first ? r : 0));
                 a->o[0][(size_t)b * push->y_step * 4 + at] = v + (first ? 0 : r);
@@ -130,8 +142,21 @@ static void attempt(struct ww_try *t, const int *size)
                    size[7] ? ww_try_in(t, n, o, h, w) : (struct ww_tensor){0});
         return;
     }
-    const bool tiled = size[6] == 3;
+    const bool tiled = size[6] >= 3, slice = size[6] == 4;
     const struct ww_filter filter = tiled ? ww_try_linear(t, c, o) : ww_try_conv(t, 1, c, o);
+    if (slice) { // there and back
+        const int from = h * w / 3, count = h * w - from - h * w / 5;
+        const struct ww_filter back = ww_try_linear(t, o, c);
+        const struct ww_tensor x = ww_try_in(t, n, c, h, w), y = ww_try_out(t, n, c, h, w);
+        const struct ww_tensor middle = ww_activation(ww_try_cmd(t), n, o, 1, count);
+        const struct ww_tensor none = {0};
+        ww_combine(ww_try_cmd(t), y, x, none, none, WW_ACT_NONE);
+        ww_pointwise(ww_try_cmd(t), middle, x, &filter,
+                     ww_conv_params(.act = (enum ww_activation_fn)size[5], .from = from));
+        ww_pointwise(ww_try_cmd(t), y, middle, &back,
+                     ww_conv_params(.residual = size[7] ? ww_try_in(t, n, c, h, w) : none, .from = from));
+        return;
+    }
     const struct ww_tensor y = ww_try_out(t, n, o, h, w);
     ww_pointwise(ww_try_cmd(t), y, ww_try_in(t, n, c, h, w), &filter,
                  ww_conv_params(.act = (enum ww_activation_fn)size[5],
@@ -141,8 +166,8 @@ static void attempt(struct ww_try *t, const int *size)
                                 .residual_first = size[7] == 2));
 }
 
-// batch, height, width, channels in, out, activation, scaled (2: ww_product; 3: weights by tiles), residual (2:
-// before the activation)
+// batch, height, width, channels in, out, activation, scaled (2: ww_product; 3: weights by tiles; 4: they, there
+// and back of a slice), residual (2: before the activation)
 static const int sizes[][8] = {{1, 1, 1, 1, 1, 0, 0, 0},      {1, 1, 1, 72, 24, 1, 0, 0},
                                {2, 5, 7, 19, 33, 1, 1, 1},    {3, 1, 9, 64, 3, 5, 1, 0},
                                {1, 13, 31, 131, 97, 3, 0, 1}, {2, 8, 8, 48, 16, 4, 0, 0},
@@ -151,6 +176,7 @@ static const int sizes[][8] = {{1, 1, 1, 1, 1, 0, 0, 0},      {1, 1, 1, 72, 24, 
                                {3, 1, 70, 64, 12, 0, 2, 0},   {1, 25, 42, 2048, 512, 1, 0, 0},
                                {1, 1, 1, 20, 9, 1, 3, 0},     {2, 5, 9, 20, 33, 1, 3, 1},
                                {2, 13, 31, 131, 97, 3, 3, 2}, {1, 1, 1100, 256, 520, 1, 3, 0},
+                               {2, 7, 11, 20, 72, 1, 4, 1},   {1, 1, 300, 64, 68, 0, 4, 0},
                                {1, 32, 32, 528, 88, 2, 0, 0},
                                {0}};
 

@@ -2,6 +2,7 @@
 // of it.
 
 #include "deformable.h"
+#include "feed.h"
 
 static struct ww_tensor rows_like(struct ww_cmd *g, struct ww_tensor x, int c)
 {
@@ -116,7 +117,10 @@ void ww_load_feeding(struct ww_loader *l, struct ww_feeding *to, int width, int 
 struct ww_tensor ww_feed(struct ww_cmd *g, const struct ww_feeding *w, struct ww_tensor x,
                          enum ww_activation_fn act, const struct ww_filter *norm, float eps)
 {
-    return sum_and_norm(g, linear(g, x, &w->inner, act), &w->outer, x, norm, eps, NULL);
+    const struct ww_tensor sum = ww_feed_forward(g, x, &w->inner, act, &w->outer, x);
+    const struct ww_tensor y = rows_like(g, x, x.c);
+    ww_layernorm(g, y, sum, norm, eps);
+    return y;
 }
 
 void ww_load_mlp(struct ww_loader *l, struct ww_mlp *to, int num, int c_in, int c_mid, int c_out,

@@ -10,6 +10,7 @@
 // always shifted.
 
 #include "swin.h"
+#include "feed.h"
 #include "kernels/swin.h"
 
 #include <stdio.h>
@@ -385,9 +386,7 @@ static struct ww_tensor attend(struct ww_cmd *g, const struct ww_swin *net, int 
 static struct ww_tensor feed_forward(struct ww_cmd *g, const struct ww_swin *net, const struct block *b,
                                      struct ww_tensor x)
 {
-    const struct ww_tensor none = {0};
-    const struct ww_tensor inner = linear(g, norm(g, net, x, &b->after), &b->inner, WW_ACT_GELU, none);
-    return linear(g, inner, &b->outer, WW_ACT_NONE, x);
+    return ww_feed_forward(g, norm(g, net, x, &b->after), &b->inner, WW_ACT_GELU, &b->outer, x);
 }
 
 // §3.1 Patch merging

@@ -1,10 +1,11 @@
-// Times Grounding DINO alone: bench-grounding DIRECTORY HEIGHT WIDTH PHRASES [RUNS | -]
+// Times Grounding DINO alone: bench-grounding DIRECTORY HEIGHT WIDTH PHRASES [RUNS | - | =]
 //
 // DIRECTORY is what random-grounding-dino writes, PHRASES are separated by semicolons. Prints how much of
 // the device's memory is held, and for what; without RUNS where the time goes, stage by stage and
 // kernel by kernel, launches timed alone; with RUNS the fastest of as many whole looks; with - one look
-// for each line that comes, as grounding-dino-peer asks for them. For that script, what was found goes to
-// DIRECTORY/found.safetensors: the tokens, and of each query logits and box.
+// for each line that comes, as grounding-dino-peer asks for them; with = nothing more than one look. For that
+// script, what was found goes to DIRECTORY/found.safetensors: the tokens, of each query logits and box and,
+// with =, which place of the picture it came from.
 
 #include "models/grounding-dino-session.h"
 
@@ -52,7 +53,7 @@ static void draw(struct bench *b, int w, int h)
 }
 
 static bool open_all(struct bench *b, const char *directory, int h, int w, char *text,
-                     struct ww_error *err)
+                     bool stages, struct ww_error *err)
 {
     const char *phrases[MAX_PHRASES];
     int num = 0;
@@ -74,7 +75,8 @@ static bool open_all(struct bench *b, const char *directory, int h, int w, char 
                                         .width = w,
                                         .height = h,
                                         .input_width = w,
-                                        .input_height = h};
+                                        .input_height = h,
+                                        .keep_stages = stages};
     b->session = b->family->open(b->device, b->model, &look, &b->words, err);
     return b->session != NULL;
 }
@@ -165,6 +167,23 @@ static void tell_memory(const struct bench *b)
            held / (weights + live));
 }
 
+// What one query each was made of, best first. NULL unless stages were kept.
+static float *read_order(const struct bench *b, int queries, struct ww_error *err)
+{
+    struct ww_plan *plan = b->session->plan;
+    struct ww_tensor lie;
+    float *order = NULL;
+    for (int i = 0; i < ww_plan_num_stages(plan); i++)
+        if (!strcmp(ww_plan_stage(plan, i, &lie), "select.topk") && lie.w == queries) {
+            order = calloc((size_t)queries, sizeof *order);
+            if (!order)
+                abort();
+            if (!ww_plan_read_stage(plan, i, order, err))
+                order[0] = -1;
+        }
+    return order;
+}
+
 static bool write_found(const struct bench *b, const char *directory, struct ww_error *err)
 {
     const struct ww_gdino_session *s = b->session;
@@ -187,6 +206,10 @@ static bool write_found(const struct bench *b, const char *directory, struct ww_
     ww_weights_write_add(writer, "ids", WW_F32, 1, (const int64_t[]){text->num}, ids);
     ww_weights_write_add(writer, "logits", WW_F32, 2, (const int64_t[]){lie.w, text->num}, logits);
     ww_weights_write_add(writer, "boxes", WW_F32, 2, (const int64_t[]){lie.w, 4}, boxes);
+    float *order = read_order(b, lie.w, err);
+    if (order)
+        ww_weights_write_add(writer, "order", WW_F32, 1, (const int64_t[]){lie.w}, order);
+    free(order);
     free(ids);
     free(logits);
     free(boxes);
@@ -214,13 +237,13 @@ int main(int argc, char **argv)
     struct ww_error err = {0};
     struct bench b = {0};
     if (argc < 5) {
-        fprintf(stderr, "usage: bench-grounding DIRECTORY HEIGHT WIDTH PHRASES [RUNS | -]\n");
+        fprintf(stderr, "usage: bench-grounding DIRECTORY HEIGHT WIDTH PHRASES [RUNS | - | =]\n");
         return 2;
     }
-    const bool serves = argc > 5 && !strcmp(argv[5], "-");
-    const int runs = argc > 5 && !serves ? atoi(argv[5]) : 0;
+    const bool serves = argc > 5 && !strcmp(argv[5], "-"), stages = argc > 5 && !strcmp(argv[5], "=");
+    const int runs = argc > 5 && !serves && !stages ? atoi(argv[5]) : 0;
     double seconds, spent, best = HUGE_VAL, least = HUGE_VAL;
-    bool ok = open_all(&b, argv[1], atoi(argv[2]), atoi(argv[3]), argv[4], &err) &&
+    bool ok = open_all(&b, argv[1], atoi(argv[2]), atoi(argv[3]), argv[4], stages, &err) &&
               look(&b, &seconds, &spent, &err) && write_found(&b, argv[1], &err);
     if (ok)
         tell_memory(&b);
