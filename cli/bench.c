@@ -24,7 +24,7 @@ static const struct manual manual = {
 
 struct session {
     const char *device, *task_name, *phrases;
-    int size[2], runs;
+    int size[2], runs, batch;
     double seconds;
     bool json;
 
@@ -163,6 +163,7 @@ static bool bench_model(struct session *s, struct ww_engine *engine, const char 
         .input_width = s->size[0],
         .input_height = s->size[1],
         .runs = s->runs,
+        .batch = s->batch,
     };
     const char **phrases;
     params.num_phrases = split_phrases(words, &phrases);
@@ -181,6 +182,7 @@ int cmd_bench(int argc, char **argv)
         {"task", "TASK", "detect, pose, ... [detect]", OPTION_TEXT, &s.task_name},
         {"phrases", "\"A; B\"", "only these classes, as in a watch [all]", OPTION_TEXT, &s.phrases},
         {"runs", "N", "forward passes to time [30]", OPTION_WHOLE, &s.runs, 1, 100000},
+        {"batch", "N", "pictures in one pass [1]", OPTION_WHOLE, &s.batch, 1, 64},
         {"seconds", "S", "for each kernel [1]", OPTION_REAL, &s.seconds, 0.01, 3600},
         {"device", "N|NAME", "which device, or \"reference\" [$WATCHWORD_DEVICE, or the best]",
          OPTION_TEXT, &s.device},

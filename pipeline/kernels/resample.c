@@ -90,7 +90,9 @@ static struct ww_tensor resize_rows(struct ww_cmd *g, struct ww_tensor picture,
 {
     const struct ww_packing packing = ww_packing(p->format, r->in_w, r->in_h);
     ww_expect(g, (uint64_t)picture.step * 16 >= packing.bytes);
-    const struct ww_tensor y = ww_activation(g, 1, 3, r->in_h, r->out_w);
+    const struct ww_tensor y =
+        ww_some(p->between) ? p->between : ww_activation(g, 1, 3, r->in_h, r->out_w);
+    ww_expect(g, y.n == 1 && y.c == 3 && y.h == r->in_h && y.w == r->out_w);
     const struct rows push = {(uint32_t)r->in_w,
                               (uint32_t)r->in_h,
                               (uint32_t)r->out_w,

@@ -24,6 +24,7 @@ struct ww_resample_params {
     enum ww_matrix matrix;
     enum ww_range range;
     float gain[3], lift[3];
+    struct ww_tensor between; // [1][3][in_h][out_w], to work in; none: an activation
 };
 #define ww_resample_params(...) (&(struct ww_resample_params){__VA_ARGS__})
 void ww_resample(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor picture,

@@ -1,8 +1,7 @@
 // Deformable DETR as a family: a directory as the transformers library saves it, and frames of any shape,
 // several at once.
 
-#include "deformable-detr-session.h"
-#include "picture.h"
+#include "deformable-detr-hall.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -129,127 +128,121 @@ static float own_threshold(const void *model, enum ww_task task)
 
 // Opening -----------------------------------------------------------------------------------------
 
-static void close_session(struct ww_device *device, void *opaque)
+static bool measure(const void *opaque, const struct ww_look_params *params, const struct ww_words *words,
+                    bool together, struct ww_extent *out, struct ww_error *err)
 {
-    struct ww_detr_session *s = opaque;
-    if (!s)
+    const struct ww_detr_model *m = opaque;
+    (void)words, (void)together; // words choose among results; the device has nothing to do with them
+    return ww_preprocessor_size(&m->preprocessor, params, &out->width, &out->height, err);
+}
+
+static void close_hall(struct ww_device *device, void *opaque)
+{
+    struct ww_detr_hall *hall = opaque;
+    (void)device;
+    if (!hall)
         return;
-    ww_plan_destroy(&s->plan);
-    for (int b = 0; b < s->num; b++) {
-        ww_storage_destroy(device, &s->pictures[b].storage);
-        free(s->pictures[b].phrase);
-        free(s->pictures[b].label);
-    }
-    free(s->pictures);
-    free(s->found);
-    free(s);
+    ww_plan_destroy(&hall->plan);
+    free(hall->found);
+    free(hall);
 }
 
-// A class that two phrases name is told as the first of them.
-static void set_phrases(struct ww_detr_picture *p, const struct ww_words *words, int classes)
+// Says how much of the picture at place `b` is one, unless that is known.
+static void place(struct ww_detr_hall *hall, int b, int w, int h)
 {
-    for (int c = 0; c < classes; c++)
-        p->phrase[c] = -1;
-    for (int i = 0; i < words->num_phrases; i++)
-        if (p->phrase[words->targets[i]] < 0) {
-            p->phrase[words->targets[i]] = i;
-            p->label[words->targets[i]] = words->phrases[i];
-        }
+    struct ww_detr_place *p = &hall->places[b];
+    if (p->w == w && p->h == h)
+        return;
+    p->w = w;
+    p->h = h;
+    ww_detr_place(hall->plan, hall->model->detr, &hall->pass, b, h, w);
 }
 
-static bool open_picture(struct ww_detr_session *s, int b, const struct ww_look_params *params,
-                         const struct ww_words *words, struct ww_error *err)
+static bool record(struct ww_detr_hall *hall, struct ww_error *err)
 {
-    struct ww_detr_picture *p = &s->pictures[b];
-    const int classes = ww_detr_classes(s->model->detr);
-    p->params = *params;
-    p->phrase = malloc(sizeof *p->phrase * (size_t)classes);
-    p->label = calloc((size_t)classes, sizeof *p->label);
-    if (!p->phrase || !p->label)
-        abort();
-    set_phrases(p, words, classes);
-    const struct ww_packing packing = ww_packing(params->format, params->width, params->height);
-    p->storage = ww_storage_create(s->device, packing.bytes + 64ull + 16, WW_PLACE_UPLOAD, err);
-    return p->storage && ww_preprocessor_size(&s->model->preprocessor, params, &p->w, &p->h, err);
-}
-
-// Words choose among results; the device has nothing to do with them.
-static bool reword(void *opaque, const struct ww_words *words)
-{
-    struct ww_detr_session *s = opaque;
-    set_phrases(&s->pictures[0], words, ww_detr_classes(s->model->detr));
-    return true;
-}
-
-static void prepare(struct ww_detr_session *s, struct ww_cmd *g, int b, struct ww_tensor input)
-{
-    struct ww_detr_picture *p = &s->pictures[b];
-    ww_preprocess(g, &s->model->preprocessor, &p->params, p->storage, &p->resampling, b, p->w, p->h, input);
-}
-
-static bool record(struct ww_detr_session *s, struct ww_error *err)
-{
-    const struct ww_detr_shape *shape = ww_detr_shape(s->model->detr);
-    int w = 0, h = 0;
-    for (int b = 0; b < s->num; b++) {
-        w = s->pictures[b].w > w ? s->pictures[b].w : w;
-        h = s->pictures[b].h > h ? s->pictures[b].h : h;
-    }
-    struct ww_cmd *g = ww_cmd_create(s->device);
-    ww_keep_stages(g, s->pictures[0].params.keep_stages);
-    ww_label(g, "prepare");
-    const struct ww_tensor input = ww_activation(g, s->num, 3, h, w);
-    for (int b = 0; b < s->num; b++)
-        prepare(s, g, b, input);
-    ww_stage_map(g, input, "pre.pixel_values");
-    s->pass = ww_detr(g, s->model->detr, input);
-    if (shape->two_stage && s->pass.pyramid.tokens < shape->queries)
+    const struct ww_detr_shape *shape = ww_detr_shape(hall->model->detr);
+    const int w = hall->params.extent.width, h = hall->params.extent.height;
+    struct ww_cmd *g = ww_cmd_create(hall->device);
+    ww_keep_stages(g, hall->params.keep_stages);
+    hall->input = ww_input_tensor(g, hall->params.room, 3, h, w);
+    ww_stage_map(g, hall->input, "pre.pixel_values");
+    hall->pass = ww_detr(g, hall->model->detr, hall->input);
+    if (shape->two_stage && hall->pass.pyramid.tokens < shape->queries)
         ww_fail(err, WW_E_CONFIG,
                 "an input of %dx%d has %d places to look at; this model chooses %d of them: make it larger",
-                w, h, s->pass.pyramid.tokens, shape->queries);
+                w, h, hall->pass.pyramid.tokens, shape->queries);
     else
-        s->plan = ww_plan_create(g, err);
+        hall->plan = ww_plan_create(g, err);
     ww_cmd_destroy(&g);
-    for (int b = 0; s->plan && b < s->num; b++) {
-        ww_resampling_fill(s->plan, &s->pictures[b].resampling);
-        ww_detr_place(s->plan, s->model->detr, &s->pass, b, s->pictures[b].h, s->pictures[b].w);
-    }
-    return s->plan != NULL;
+    for (int b = 0; hall->plan && b < hall->params.room; b++)
+        place(hall, b, w, h);
+    return hall->plan != NULL;
 }
 
-static void *open_many(struct ww_device *device, const void *model,
-                       const struct ww_look_params *params, const struct ww_words *const *words,
-                       int num, struct ww_error *err)
+static void *open_hall(struct ww_device *device, const void *model, const struct ww_hall_params *params,
+                       struct ww_error *err)
 {
-    if (num > WW_DETR_MAX_BATCH) {
-        ww_fail(err, WW_E_CONFIG, "%d pictures at once; at most %d", num, WW_DETR_MAX_BATCH);
-        return NULL;
-    }
-    struct ww_detr_session *s = calloc(1, sizeof *s);
-    if (!s)
+    struct ww_detr_hall *hall = calloc(1, sizeof *hall);
+    if (!hall)
         abort();
-    s->device = device;
-    s->model = model;
-    s->num = num;
-    s->pictures = calloc((size_t)num, sizeof *s->pictures);
-    const size_t classes = (size_t)ww_detr_classes(s->model->detr);
-    s->found = calloc(classes * (size_t)ww_detr_shape(s->model->detr)->queries, sizeof *s->found);
-    if (!s->pictures || !s->found)
+    hall->device = device;
+    hall->model = model;
+    hall->params = *params;
+    const size_t classes = (size_t)ww_detr_classes(hall->model->detr);
+    hall->found = calloc(classes * (size_t)ww_detr_shape(hall->model->detr)->queries, sizeof *hall->found);
+    if (!hall->found)
         abort();
-    bool ok = true;
-    for (int b = 0; ok && b < num; b++)
-        ok = open_picture(s, b, &params[b], words[b], err);
-    if (ok && record(s, err))
-        return s;
-    close_session(device, s);
+    if (record(hall, err))
+        return hall;
+    close_hall(device, hall);
     return NULL;
 }
 
-static void *open_session(struct ww_device *device, const void *model,
-                          const struct ww_look_params *params, const struct ww_words *words,
-                          struct ww_error *err)
+static void rise(void *opaque)
 {
-    return open_many(device, model, params, &words, 1, err);
+    struct ww_detr_seat *seat = opaque;
+    if (!seat)
+        return;
+    ww_inlet_close(seat->hall->device, &seat->inlet);
+    free(seat->phrase);
+    free(seat->label);
+    free(seat);
+}
+
+// A class that two phrases name is told as the first of them.
+static bool reword(void *opaque, const struct ww_words *words)
+{
+    struct ww_detr_seat *seat = opaque;
+    const int classes = ww_detr_classes(seat->hall->model->detr);
+    for (int c = 0; c < classes; c++)
+        seat->phrase[c] = -1;
+    for (int i = 0; i < words->num_phrases; i++)
+        if (seat->phrase[words->targets[i]] < 0) {
+            seat->phrase[words->targets[i]] = i;
+            seat->label[words->targets[i]] = words->phrases[i];
+        }
+    return true;
+}
+
+static void *sit(void *opaque, const struct ww_look_params *params, const struct ww_words *words,
+                 struct ww_error *err)
+{
+    struct ww_detr_hall *hall = opaque;
+    const size_t classes = (size_t)ww_detr_classes(hall->model->detr);
+    struct ww_detr_seat *seat = calloc(1, sizeof *seat);
+    if (!seat)
+        abort();
+    seat->hall = hall;
+    seat->phrase = calloc(classes, sizeof *seat->phrase);
+    seat->label = calloc(classes, sizeof *seat->label);
+    if (!seat->phrase || !seat->label)
+        abort();
+    reword(seat, words);
+    if (ww_inlet_open(&seat->inlet, hall->device, &hall->model->preprocessor, params, hall->plan, hall->input,
+                      err))
+        return seat;
+    rise(seat);
+    return NULL;
 }
 
 // Looking -----------------------------------------------------------------------------------------
@@ -265,9 +258,9 @@ static int by_score(const void *a, const void *b)
 }
 
 // The best of what was asked for, or of `all` classes, every class of every query for itself.
-static void choose(struct ww_detr_session *s, int b, float threshold, bool all)
+static void choose(struct ww_detr_hall *s, int b, float threshold, bool all)
 {
-    struct ww_detr_picture *p = &s->pictures[b];
+    struct ww_detr_seat *p = s->places[b].seat;
     const struct ww_tensor t = s->pass.logits;
     const float *logits = ww_plan_host(s->plan, t);
     int num = 0;
@@ -284,9 +277,9 @@ static void choose(struct ww_detr_session *s, int b, float threshold, bool all)
     memcpy(p->final, s->found, sizeof *p->final * (size_t)p->num_final);
 }
 
-void ww_detr_box(struct ww_detr_session *s, int b, int query, float out[4])
+void ww_detr_box(struct ww_detr_hall *s, int b, int query, float out[4])
 {
-    const struct ww_look_params *look = &s->pictures[b].params;
+    const struct ww_look_params *look = &s->places[b].seat->inlet.params;
     const float *box = (const float *)ww_plan_host(s->plan, s->pass.boxes) +
                        ww_at(s->pass.boxes, b, 0, 0, query);
     const float w = (float)look->width, h = (float)look->height;
@@ -301,9 +294,9 @@ static float clamp(float x, int high)
     return fminf(fmaxf(x, 0), (float)high);
 }
 
-static void report(struct ww_detr_session *s, int b, struct ww_findings *out)
+static void report(struct ww_detr_hall *s, int b, struct ww_findings *out)
 {
-    const struct ww_detr_picture *p = &s->pictures[b];
+    const struct ww_detr_seat *p = s->places[b].seat;
     out->num_objects = 0;
     out->keypoint_set = NULL;
     for (int i = 0; i < p->num_final; i++) {
@@ -313,36 +306,40 @@ static void report(struct ww_detr_session *s, int b, struct ww_findings *out)
         const struct ww_object object = {.phrase = p->phrase[f->class],
                                          .label = p->label[f->class],
                                          .score = f->score,
-                                         .x0 = clamp(box[0], p->params.width),
-                                         .y0 = clamp(box[1], p->params.height),
-                                         .x1 = clamp(box[2], p->params.width),
-                                         .y1 = clamp(box[3], p->params.height)};
+                                         .x0 = clamp(box[0], p->inlet.params.width),
+                                         .y0 = clamp(box[1], p->inlet.params.height),
+                                         .x1 = clamp(box[2], p->inlet.params.width),
+                                         .y1 = clamp(box[3], p->inlet.params.height)};
         if (object.x1 > object.x0 && object.y1 > object.y0)
             out->objects[out->num_objects++] = object;
     }
 }
 
-static bool look_many(void *opaque, const struct ww_frame *frames, float threshold,
-                      struct ww_findings *out, struct ww_error *err)
+static bool look(void *opaque, const struct ww_look *looks, int num, struct ww_error *err)
 {
-    struct ww_detr_session *s = opaque;
-    for (int b = 0; b < s->num; b++)
-        ww_picture_pack(&frames[b], (char *)s->pictures[b].storage->map + 64);
-    if (!ww_plan_run(s->plan, s->num, err))
+    struct ww_detr_hall *hall = opaque;
+    hall->num = num;
+    for (int b = 0; b < num; b++) {
+        struct ww_detr_seat *seat = hall->places[b].seat = looks[b].seat;
+        place(hall, b, seat->inlet.w, seat->inlet.h);
+        if (!ww_inlet_put(&seat->inlet, looks[b].frame, b, err))
+            return false;
+    }
+    if (!ww_plan_run(hall->plan, num, err))
         return false;
-    for (int b = 0; b < s->num; b++) {
-        choose(s, b, threshold, false);
-        report(s, b, &out[b]);
-        if (s->pictures[b].params.keep_stages) // classes without a name, too
-            choose(s, b, threshold, true);
+    for (int b = 0; b < num; b++) {
+        choose(hall, b, looks[b].threshold, false);
+        report(hall, b, looks[b].out);
+        if (hall->params.keep_stages) // classes without a name, too
+            choose(hall, b, looks[b].threshold, true);
     }
     return true;
 }
 
 static struct ww_plan *plan(void *opaque, int i)
 {
-    struct ww_detr_session *s = opaque;
-    return i == 0 ? s->plan : NULL;
+    struct ww_detr_hall *hall = opaque;
+    return i == 0 ? hall->plan : NULL;
 }
 
 const struct ww_family ww_family_deformable_detr = {
@@ -352,12 +349,14 @@ const struct ww_family ww_family_deformable_detr = {
     .check = check,
     .understand = understand,
     .threshold = own_threshold,
-    .open = open_session,
-    .close = close_session,
-    .look = look_many, // of one
+    .most = WW_DETR_MAX_BATCH,
+    .measure = measure,
+    .open = open_hall,
+    .close = close_hall,
+    .sit = sit,
+    .rise = rise,
     .reword = reword,
-    .open_many = open_many,
-    .look_many = look_many,
+    .look = look,
     .plan = plan,
     .trace = ww_detr_trace,
 };

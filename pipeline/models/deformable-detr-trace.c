@@ -1,13 +1,13 @@
 // What a trace tells beside the stages that lie on the device.
 
-#include "deformable-detr-session.h"
+#include "deformable-detr-hall.h"
 #include "deformable-trace.h"
 
 #include <stdio.h>
 
-static void tell_found(const struct ww_telling *t, struct ww_detr_session *s, int b)
+static void tell_found(const struct ww_telling *t, struct ww_detr_hall *s, int b)
 {
-    const struct ww_detr_picture *p = &s->pictures[b];
+    const struct ww_detr_seat *p = s->places[b].seat;
     const int64_t dim[2] = {p->num_final, 4};
     const size_t num = (size_t)p->num_final;
     float *scores = ww_tell_room(num), *labels = ww_tell_room(num);
@@ -29,9 +29,9 @@ static void tell_found(const struct ww_telling *t, struct ww_detr_session *s, in
     ww_tell(t, name, 2, dim, boxes);
 }
 
-void ww_detr_trace(void *session, ww_tell_fn each, void *opaque)
+void ww_detr_trace(void *hall, ww_tell_fn each, void *opaque)
 {
-    struct ww_detr_session *s = session;
+    struct ww_detr_hall *s = hall;
     const struct ww_detr_shape *shape = ww_detr_shape(s->model->detr);
     const struct ww_telling t = {.each = each,
                                  .opaque = opaque,
@@ -42,8 +42,8 @@ void ww_detr_trace(void *session, ww_tell_fn each, void *opaque)
                                  .references = s->pass.references};
     int sizes[WW_DETR_MAX_BATCH][2];
     for (int b = 0; b < s->num; b++) {
-        sizes[b][0] = s->pictures[b].h;
-        sizes[b][1] = s->pictures[b].w;
+        sizes[b][0] = s->places[b].h;
+        sizes[b][1] = s->places[b].w;
     }
     ww_tell_sizes(&t, (const int(*)[2])sizes);
     ww_tell_levels(&t, &(struct ww_position_params){

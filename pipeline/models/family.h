@@ -34,6 +34,28 @@ struct ww_look_params {
     bool keep_stages;                           // for a trace
 };
 
+// How large a hall must be for a look. Two are the same if all of their numbers are.
+struct ww_extent {
+    int width, height; // px of the network's input
+    int words, texts;  // what there is to read: tokens of a text; 0 where nothing is read
+};
+
+struct ww_hall_params {
+    struct ww_extent extent;
+    int room; // frames at once
+    bool keep_stages;
+};
+
+struct ww_findings;
+
+// One of the frames that are looked at together.
+struct ww_look {
+    void *seat;
+    const struct ww_frame *frame; // of the shape that the seat is for; borrowed for the call
+    float threshold;
+    struct ww_findings *out;
+};
+
 struct ww_findings {
     int num_objects;
     const char *keypoint_set;
@@ -61,33 +83,36 @@ struct ww_family {
                        int num_phrases, struct ww_words *words, struct ww_error *err);
     float (*threshold)(const void *model, enum ww_task task); // its own
 
-    // Records what looking at such frames takes. Borrows model and words.
-    void *(*open)(struct ww_device *device, const void *model, const struct ww_look_params *params,
-                  const struct ww_words *words, struct ww_error *err);
-    void (*close)(struct ww_device *device, void *session);
-    // One frame of the shape it was opened for. Boxes in frame px, inside the frame, best first.
-    bool (*look)(void *session, const struct ww_frame *frame, float threshold,
-                 struct ww_findings *out, struct ww_error *err);
+    // Where watches look is a hall: a recorded forward pass with room for some frames at once. A watch that
+    // looks there has a seat in it, for frames of one shape and its words; what it finds is, bit by bit, what
+    // it finds alone. Seats end before their hall.
+    int most; // frames at once; 1: each watch looks in a hall of its own
 
-    // Other words for a session of one frame, from its next look on; it borrows these instead. NULL, or
-    // false: it must be opened anew.
-    bool (*reword)(void *session, const struct ww_words *words);
+    // What such looks take: those that take the same may share a hall. `together`: with room to spare, so
+    // that more of them do. WW_E_CONFIG (the size).
+    bool (*measure)(const void *model, const struct ww_look_params *params,
+                    const struct ww_words *words, bool together, struct ww_extent *out,
+                    struct ww_error *err);
+    // Borrows the model. What is kept for a trace is the hall's matter.
+    void *(*open)(struct ww_device *device, const void *model, const struct ww_hall_params *params,
+                  struct ww_error *err);
+    void (*close)(struct ww_device *device, void *hall);
 
-    // Opening and looking for several frames at once, each of its own shape and with its own words:
-    // one batch, padded to the largest. `frames` and `out` are as many as it was opened for. NULL: the family looks
-    // at one frame at a time.
-    void *(*open_many)(struct ww_device *device, const void *model,
-                       const struct ww_look_params *params, const struct ww_words *const *words,
-                       int num, struct ww_error *err);
-    bool (*look_many)(void *session, const struct ww_frame *frames, float threshold,
-                      struct ww_findings *out, struct ww_error *err);
+    // A seat for what was measured. Borrows the words.
+    void *(*sit)(void *hall, const struct ww_look_params *params, const struct ww_words *words,
+                 struct ww_error *err);
+    void (*rise)(void *seat);
+    // Other words from the next look on; it borrows these instead. NULL, or false: it must rise.
+    bool (*reword)(void *seat, const struct ww_words *words);
+    // Boxes in frame px, inside the frame, best first.
+    bool (*look)(void *hall, const struct ww_look *looks, int num, struct ww_error *err);
 
     // After a look: the plans, to read stages from or to time; NULL past the last.
-    struct ww_plan *(*plan)(void *session, int i);
+    struct ww_plan *(*plan)(void *hall, int i);
     // How many rows of a stage count, where it has room for more; NULL, or 0: all.
-    int (*rows)(void *session, const char *stage);
+    int (*rows)(void *hall, const char *stage);
     // After a look with kept stages: results by the names the golden sets use. `each` copies.
-    void (*trace)(void *session,
+    void (*trace)(void *hall,
                   void (*each)(void *opaque, const char *name, int rank, const int64_t *dim,
                                const float *data),
                   void *opaque);

@@ -1,20 +1,20 @@
 // What a trace tells beside the stages that lie on the device.
 
 #include "deformable-trace.h"
-#include "grounding-dino-session.h"
+#include "grounding-dino-hall.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct ww_gdino_text *text_of(const struct ww_gdino_session *s, int b)
+static const struct ww_gdino_text *text_of(const struct ww_gdino_hall *s, int b)
 {
-    return &s->pictures[b].prompt->captions[0].text;
+    return &s->places[b].seat->prompt->captions[0].text;
 }
 
 // The first text of each picture, filled up to the longest with what padding is: word 0 that sees itself.
-static void tell_texts(const struct ww_telling *t, struct ww_gdino_session *s, int most)
+static void tell_texts(const struct ww_telling *t, struct ww_gdino_hall *s, int most)
 {
     const size_t all = (size_t)(s->num * most);
     float *ids = ww_tell_room(all), *mask = ww_tell_room(all), *positions = ww_tell_room(all);
@@ -56,7 +56,7 @@ static bool name_stage(const char *stage, char name[64])
 }
 
 // The reader reads one text at a time, so each is read again.
-static void tell_reading(const struct ww_telling *t, struct ww_gdino_session *s, int most)
+static void tell_reading(const struct ww_telling *t, struct ww_gdino_hall *s, int most)
 {
     const int num = ww_plan_num_stages(s->reader);
     float **told = calloc((size_t)num + 1, sizeof *told);
@@ -66,7 +66,7 @@ static void tell_reading(const struct ww_telling *t, struct ww_gdino_session *s,
     char name[64];
     struct ww_error err;
     for (int b = 0; b < s->num; b++) {
-        if (!ww_gdino_listen(s->reader, &s->reading, text_of(s, b), &s->pictures[b].words[0], &err))
+        if (!ww_gdino_listen(s->reader, &s->reading, text_of(s, b), &s->places[b].seat->words[0], &err))
             break;
         for (int i = 0; i < num; i++) {
             if (!name_stage(ww_plan_stage(s->reader, i, &lie), name))
@@ -89,7 +89,7 @@ static void tell_reading(const struct ww_telling *t, struct ww_gdino_session *s,
 }
 
 // As wide as the model's longest text; behind the end of its own a query says nothing at all.
-static void tell_heads(const struct ww_telling *t, struct ww_gdino_session *s)
+static void tell_heads(const struct ww_telling *t, struct ww_gdino_hall *s)
 {
     const struct ww_tensor lie = s->pass.logits;
     const float *from = ww_plan_host(s->plan, lie), *box = ww_plan_host(s->plan, s->pass.boxes);
@@ -114,9 +114,9 @@ static int by_query(const void *a, const void *b)
     return x->query != y->query ? x->query - y->query : x->phrase - y->phrase;
 }
 
-static void tell_found(const struct ww_telling *t, struct ww_gdino_session *s, int b)
+static void tell_found(const struct ww_telling *t, struct ww_gdino_hall *s, int b)
 {
-    struct ww_gdino_picture *p = &s->pictures[b];
+    struct ww_gdino_seat *p = s->places[b].seat;
     const int64_t dim[2] = {p->num_found, 4};
     const size_t num = (size_t)p->num_found;
     float *scores = ww_tell_room(num), *phrases = ww_tell_room(num);
@@ -139,9 +139,9 @@ static void tell_found(const struct ww_telling *t, struct ww_gdino_session *s, i
     ww_tell(t, name, 2, dim, boxes);
 }
 
-void ww_gdino_trace(void *session, ww_tell_fn each, void *opaque)
+void ww_gdino_trace(void *hall, ww_tell_fn each, void *opaque)
 {
-    struct ww_gdino_session *s = session;
+    struct ww_gdino_hall *s = hall;
     const struct ww_gdino_shape *shape = ww_gdino_shape(s->model->gdino);
     const struct ww_telling t = {.each = each,
                                  .opaque = opaque,
@@ -152,8 +152,8 @@ void ww_gdino_trace(void *session, ww_tell_fn each, void *opaque)
                                  .references = s->pass.references};
     int sizes[WW_GDINO_MAX_BATCH][2], most = 0;
     for (int b = 0; b < s->num; b++) {
-        sizes[b][0] = s->pictures[b].h;
-        sizes[b][1] = s->pictures[b].w;
+        sizes[b][0] = s->places[b].h;
+        sizes[b][1] = s->places[b].w;
         most = text_of(s, b)->num > most ? text_of(s, b)->num : most;
     }
     ww_tell_sizes(&t, (const int(*)[2])sizes);

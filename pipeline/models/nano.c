@@ -31,6 +31,13 @@ struct nano {
     struct ww_class_words *words;
 };
 
+struct hall {
+    struct ww_device *device;
+    const struct nano *model;
+    struct session *last; // that looked
+};
+
+// Classes that are computed depend on the words, so nothing is recorded that could be shared.
 struct session {
     struct ww_device *device;
     const struct nano *model;
@@ -256,15 +263,39 @@ static bool record_pose(struct session *s, struct ww_error *err)
     return s->pose != NULL;
 }
 
-static void close_session(struct ww_device *device, void *opaque)
+static bool measure(const void *model, const struct ww_look_params *params, const struct ww_words *words,
+                    bool together, struct ww_extent *out, struct ww_error *err)
+{
+    (void)model, (void)words, (void)together;
+    return ww_input_size(params, INPUT, WW_CENTERNET_STEP, &out->width, &out->height, err);
+}
+
+static void *open_hall(struct ww_device *device, const void *model, const struct ww_hall_params *params,
+                       struct ww_error *err)
+{
+    (void)params, (void)err;
+    struct hall *hall = calloc(1, sizeof *hall);
+    if (!hall)
+        abort();
+    *hall = (struct hall){.device = device, .model = model};
+    return hall;
+}
+
+static void close_hall(struct ww_device *device, void *hall)
+{
+    (void)device;
+    free(hall);
+}
+
+static void rise(void *opaque)
 {
     struct session *s = opaque;
     if (!s)
         return;
     ww_plan_destroy(&s->detect);
     ww_plan_destroy(&s->pose);
-    ww_class_head_free(device, &s->head);
-    ww_storage_destroy(device, &s->picture);
+    ww_class_head_free(s->device, &s->head);
+    ww_storage_destroy(s->device, &s->picture);
     free(s->found);
     free(s);
 }
@@ -275,15 +306,15 @@ static bool whole_frame_is_crop(const struct session *s)
     return s->params.keep_stages && s->params.task == WW_TASK_POSE;
 }
 
-static void *open_session(struct ww_device *device, const void *model,
-                          const struct ww_look_params *params, const struct ww_words *words,
-                          struct ww_error *err)
+static void *sit(void *opaque, const struct ww_look_params *params, const struct ww_words *words,
+                 struct ww_error *err)
 {
+    const struct hall *hall = opaque;
     struct session *s = calloc(1, sizeof *s);
     if (!s)
         abort();
-    s->device = device;
-    s->model = model;
+    struct ww_device *device = s->device = hall->device;
+    s->model = hall->model;
     s->params = *params;
     s->words = *words;
     s->found = calloc(LIST_CAP, sizeof *s->found);
@@ -313,7 +344,7 @@ static void *open_session(struct ww_device *device, const void *model,
         goto fail;
     return s;
 fail:
-    close_session(device, s);
+    rise(s);
     return NULL;
 }
 
@@ -453,10 +484,9 @@ static bool look_closer(struct session *s, int first, int num, struct ww_finding
     return true;
 }
 
-static bool look(void *opaque, const struct ww_frame *frame, float threshold,
-                 struct ww_findings *out, struct ww_error *err)
+static bool look_at(struct session *s, const struct ww_frame *frame, float threshold,
+                    struct ww_findings *out, struct ww_error *err)
 {
-    struct session *s = opaque;
     ww_picture_pack(frame, (char *)s->picture->map + 64);
     out->num_objects = 0;
     out->keypoint_set = s->pose ? "coco-17" : NULL;
@@ -472,9 +502,20 @@ static bool look(void *opaque, const struct ww_frame *frame, float threshold,
     return true;
 }
 
+static bool look(void *opaque, const struct ww_look *looks, int num, struct ww_error *err)
+{
+    struct hall *hall = opaque;
+    bool ok = true;
+    for (int i = 0; ok && i < num; i++) {
+        hall->last = looks[i].seat;
+        ok = look_at(looks[i].seat, looks[i].frame, looks[i].threshold, looks[i].out, err);
+    }
+    return ok;
+}
+
 static struct ww_plan *plan(void *opaque, int i)
 {
-    struct session *s = opaque;
+    const struct session *s = ((struct hall *)opaque)->last;
     struct ww_plan *const plans[] = {s->detect ? s->detect : s->pose, s->detect ? s->pose : NULL};
     return i < 2 ? plans[i] : NULL;
 }
@@ -484,7 +525,7 @@ static void trace(void *opaque,
                                const float *data),
                   void *sink)
 {
-    struct session *s = opaque;
+    struct session *s = ((struct hall *)opaque)->last;
     if (s->detect)
         each(sink, "final", 2, (const int64_t[]){WW_MAX_OBJECTS, 6}, s->final[0]);
     else
@@ -498,8 +539,12 @@ const struct ww_family ww_family_nano = {
     .check = check,
     .understand = understand,
     .threshold = own_threshold,
-    .open = open_session,
-    .close = close_session,
+    .most = 1,
+    .measure = measure,
+    .open = open_hall,
+    .close = close_hall,
+    .sit = sit,
+    .rise = rise,
     .look = look,
     .plan = plan,
     .trace = trace,

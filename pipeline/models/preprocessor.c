@@ -135,20 +135,3 @@ bool ww_preprocessor_size(const struct ww_preprocessor *p, const struct ww_look_
            ww_fail(err, WW_E_CONFIG, "input of %dx%d: width and height must be from 1 to %d", *w, *h,
                    MAX_SIDE);
 }
-
-void ww_preprocess(struct ww_cmd *g, const struct ww_preprocessor *pre, const struct ww_look_params *look,
-                   struct ww_storage *storage, struct ww_resampling *resampling, int b, int width, int height,
-                   struct ww_tensor input)
-{
-    const struct ww_packing packing = ww_packing(look->format, look->width, look->height);
-    const struct ww_tensor packed =
-        ww_stored_tensor(g, storage, 4, 1, 4, 1, (int)((packing.bytes + 15) / 16));
-    input.first += (uint32_t)b * input.step;
-    input.n = 1;
-    *resampling = ww_resampling(g, look->width, look->height, width, height);
-    ww_resample(g, input, packed, resampling,
-                ww_resample_params(.format = look->format, .matrix = look->matrix,
-                                   .range = look->range,
-                                   .gain = {pre->gain[0], pre->gain[1], pre->gain[2]},
-                                   .lift = {pre->lift[0], pre->lift[1], pre->lift[2]}));
-}

@@ -24,9 +24,3 @@ bool ww_preprocessor_parse(const struct ww_json *config, struct ww_preprocessor 
 // The size that a frame is resized to: as `look` forces it, else by the rule. WW_E_CONFIG: out of range.
 bool ww_preprocessor_size(const struct ww_preprocessor *p, const struct ww_look_params *look, int *w,
                           int *h, struct ww_error *err);
-
-// Records how picture `b` of the batch `input` comes from the packed frame in `storage`: resized to
-// `width` x `height`, normalised. `resampling` must outlive the plan.
-void ww_preprocess(struct ww_cmd *g, const struct ww_preprocessor *pre, const struct ww_look_params *look,
-                   struct ww_storage *storage, struct ww_resampling *resampling, int b, int width, int height,
-                   struct ww_tensor input);

@@ -32,6 +32,7 @@ void ww_cmd_destroy(struct ww_cmd **pointer)
     struct ww_cmd *g = *pointer;
     if (!g)
         return;
+    free(g->recording.parts);
     free(g->recording.memory);
     free(g->recording.launches);
     free(g->recording.stages);
@@ -70,6 +71,13 @@ static struct ww_tensor add_tensor(struct ww_cmd *g, enum memory_kind kind, int 
 struct ww_tensor ww_activation(struct ww_cmd *g, int n, int c, int h, int w)
 {
     return add_tensor(g, MEMORY_ARENA, n, c, h, w);
+}
+
+struct ww_tensor ww_input_tensor(struct ww_cmd *g, int n, int c, int h, int w)
+{
+    const struct ww_tensor t = ww_activation(g, n, c, h, w);
+    g->recording.memory[t.id].born = 0;
+    return t;
 }
 
 struct ww_tensor ww_result_tensor(struct ww_cmd *g, int n, int c, int h, int w)
@@ -153,6 +161,12 @@ void ww_launch(struct ww_cmd *g, const struct ww_kernel *kernel,
             m->born = index;
         m->dies = index;
     }
+}
+
+void ww_part(struct ww_cmd *g)
+{
+    struct part *part = WW_APPEND(&g->recording, parts);
+    part->first_launch = g->recording.num_launches;
 }
 
 void ww_label(struct ww_cmd *g, const char *fmt, ...)

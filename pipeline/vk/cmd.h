@@ -31,6 +31,8 @@ void ww_cmd_destroy(struct ww_cmd **cmd);
 
 // An activation, undefined until a launch writes it.
 struct ww_tensor ww_activation(struct ww_cmd *g, int n, int c, int h, int w);
+// One that another plan writes before each replay, in this one's arena (ww_plan_arena).
+struct ww_tensor ww_input_tensor(struct ww_cmd *g, int n, int c, int h, int w);
 // One whose elements the host reads after each replay (ww_plan_read), or writes before it.
 struct ww_tensor ww_result_tensor(struct ww_cmd *g, int n, int c, int h, int w);
 struct ww_tensor ww_upload_tensor(struct ww_cmd *g, int n, int c, int h, int w);
@@ -62,6 +64,10 @@ struct ww_launch_params {
 void ww_launch(struct ww_cmd *g, const struct ww_kernel *kernel,
                const struct ww_launch_params *params);
 
+// What follows is another part of the recording. A replay runs one part (ww_plan_run_part) or, where there
+// are none, everything.
+void ww_part(struct ww_cmd *g);
+
 // Names the launches that follow ("row 12 expand") in benchmarks, until the next label.
 void ww_label(struct ww_cmd *g, const char *fmt, ...) WW_PRINTF(2, 3);
 
@@ -88,6 +94,11 @@ void *ww_plan_params(struct ww_plan *plan);
 // Replays with a batch of `n`; blocks until the device is done. A long plan goes to the device in pieces,
 // and the device's `pause` is called before each.
 bool ww_plan_run(struct ww_plan *plan, int n, struct ww_error *err);
+// Replays what was recorded after the call of ww_part of that number, from 0, and before the next one.
+bool ww_plan_run_part(struct ww_plan *plan, int part, struct ww_error *err);
+// Where activations lie, and the texel that one of them begins at.
+struct ww_storage *ww_plan_arena(struct ww_plan *plan);
+uint32_t ww_plan_texel(const struct ww_plan *plan, struct ww_tensor t);
 // Memory of a result or upload tensor, as it lies: [n][c/4][h][w][4] floats from its first texel.
 void *ww_plan_host(struct ww_plan *plan, struct ww_tensor t);
 

@@ -291,7 +291,10 @@ static int end_of_piece(const struct ww_plan *plan, int first)
     const struct recording *r = &plan->recording;
     double macs = 0;
     int end = first;
-    while (end < r->num_launches && macs < plan->device->profile.piece_macs)
+    int limit = r->num_launches;
+    for (int p = r->num_parts - 1; p >= 0 && r->parts[p].first_launch > first; p--)
+        limit = r->parts[p].first_launch;
+    while (end < limit && macs < plan->device->profile.piece_macs)
         macs += r->launches[end++].macs;
     return end;
 }
@@ -300,9 +303,13 @@ static int end_of_piece(const struct ww_plan *plan, int first)
 // submitted before.
 static bool record_pieces(struct ww_plan *plan, struct ww_error *err)
 {
-    const struct recording *r = &plan->recording;
-    for (int first = 0; first < r->num_launches; first = end_of_piece(plan, first))
+    struct recording *r = &plan->recording;
+    for (int first = 0; first < r->num_launches; first = end_of_piece(plan, first)) {
+        for (int p = 0; p < r->num_parts; p++)
+            if (r->parts[p].first_launch == first)
+                r->parts[p].first_piece = plan->num_pieces;
         plan->num_pieces++;
+    }
     plan->pieces = calloc((size_t)plan->num_pieces + 1, sizeof *plan->pieces);
     if (!plan->pieces)
         abort();
@@ -372,6 +379,7 @@ void ww_plan_destroy(struct ww_plan **pointer)
     ww_storage_destroy(plan->device, &plan->results);
     ww_storage_destroy(plan->device, &plan->uploads);
     ww_storage_destroy(plan->device, &plan->control);
+    free(plan->recording.parts);
     free(plan->recording.memory);
     free(plan->recording.launches);
     free(plan->recording.stages);
@@ -428,10 +436,11 @@ static bool pause_before(struct ww_plan *plan, struct ww_error *err)
     return !plan->device->lost || ww_fail(err, WW_E_DEVICE, "the device was lost");
 }
 
-bool ww_plan_run(struct ww_plan *plan, int n, struct ww_error *err)
+// Launches and pieces from those of one part to those of another.
+static bool run(struct ww_plan *plan, struct part from, struct part to, int n, struct ww_error *err)
 {
     if (plan->device->profile.reference) {
-        for (int i = 0, end; i < plan->recording.num_launches; i = end) {
+        for (int i = from.first_launch, end; i < to.first_launch; i = end) {
             if (!pause_before(plan, err))
                 return false;
             end = end_of_piece(plan, i);
@@ -442,9 +451,35 @@ bool ww_plan_run(struct ww_plan *plan, int n, struct ww_error *err)
     }
     set_batch(plan, n);
     bool ok = true;
-    for (int p = 0; ok && p < plan->num_pieces; p++)
+    for (int p = from.first_piece; ok && p < to.first_piece; p++)
         ok = pause_before(plan, err) && submit(plan, plan->pieces[p], WAIT_NS, err);
     return ok;
+}
+
+static struct part end_of(const struct ww_plan *plan)
+{
+    return (struct part){plan->recording.num_launches, plan->num_pieces};
+}
+
+bool ww_plan_run(struct ww_plan *plan, int n, struct ww_error *err)
+{
+    return run(plan, (struct part){0}, end_of(plan), n, err);
+}
+
+bool ww_plan_run_part(struct ww_plan *plan, int part, struct ww_error *err)
+{
+    const struct recording *r = &plan->recording;
+    return run(plan, r->parts[part], part + 1 < r->num_parts ? r->parts[part + 1] : end_of(plan), 1, err);
+}
+
+struct ww_storage *ww_plan_arena(struct ww_plan *plan)
+{
+    return plan->arena;
+}
+
+uint32_t ww_plan_texel(const struct ww_plan *plan, struct ww_tensor t)
+{
+    return plan->recording.memory[t.id].base + t.first;
 }
 
 uint64_t ww_plan_bytes(const struct ww_plan *plan)

@@ -39,7 +39,13 @@ struct stage {
     struct ww_tensor tensor;
 };
 
+struct part {
+    int first_launch, first_piece;
+};
+
 struct recording {
+    struct part *parts; // of the first nothing is said: it begins with the recording
+    int num_parts, cap_parts;
     struct memory *memory; // [0] is no tensor
     int num_memory, cap_memory;
     struct launch *launches;

@@ -1,4 +1,4 @@
-#include "engine.h"
+#include "hall.h"
 #include "kernels/check.h"
 
 #include <fnmatch.h>
@@ -162,26 +162,24 @@ static void report_layers(struct model_bench *b, const struct ww_launch_info *in
     }
 }
 
-static bool time_session(struct model_bench *b, const struct ww_family *family, void *session,
-                         const struct ww_frame *frame)
+static bool time_hall(struct model_bench *b, const struct ww_family *family, void *hall,
+                      const struct ww_look *looks, int num_looks)
 {
     const int runs = b->params->runs > 0 ? b->params->runs : 30;
-    struct ww_findings *findings = calloc(1, sizeof *findings);
     double *ms = calloc((size_t)runs, sizeof *ms);
-    if (!findings || !ms)
+    if (!ms)
         abort();
-    bool ok = family->look(session, frame, 0.35f, findings, b->err); // caches warm
+    bool ok = family->look(hall, looks, num_looks, b->err); // caches warm
     for (int i = 0; ok && i < runs; i++) {
         const int64_t begin = ww_now_ns();
-        ok = family->look(session, frame, 0.35f, findings, b->err);
+        ok = family->look(hall, looks, num_looks, b->err);
         ms[i] = (double)(ww_now_ns() - begin) * 1e-6;
     }
     if (ok)
         set_times(b->total, ms, runs);
     free(ms);
-    free(findings);
-    for (int i = 0; ok && family->plan(session, i); i++) {
-        struct ww_plan *plan = family->plan(session, i);
+    for (int i = 0; ok && family->plan(hall, i); i++) {
+        struct ww_plan *plan = family->plan(hall, i);
         const int num = ww_plan_num_launches(plan);
         struct ww_launch_info *info = calloc((size_t)num + 1, sizeof *info);
         if (!info)
@@ -204,24 +202,38 @@ static void model_job(struct ww_engine *engine, void *opaque)
         abort();
     words->revision = 1;
     uint8_t *memory = NULL;
-    void *session = NULL;
+    const int num = p->batch ? p->batch : 1;
+    struct ww_findings *findings = calloc((size_t)num, sizeof *findings);
+    struct ww_look_params params[WW_MAX_BATCH];
+    struct ww_look looks[WW_MAX_BATCH];
+    const struct ww_words *all[WW_MAX_BATCH];
+    void *seats[WW_MAX_BATCH], *hall = NULL;
+    if (!findings)
+        abort();
     const int w = p->input_width ? p->input_width : 512, h = p->input_height ? p->input_height : 384;
     if (!loaded || !ww_engine_reload(engine, loaded, b->err) ||
         !measure_limits(engine->device, b->limits, b->err) ||
         !loaded->family->understand(loaded->model, p->task, p->phrases, p->num_phrases, words, b->err))
         goto out;
     const struct ww_frame frame = synthetic(w * 3 / 2, h * 3 / 2, &memory);
-    const struct ww_look_params look = {.task = p->task,
-                                        .format = frame.format,
-                                        .width = frame.width,
-                                        .height = frame.height,
-                                        .input_width = w,
-                                        .input_height = h};
-    session = loaded->family->open(engine->device, loaded->model, &look, words, b->err);
-    b->ok = session && time_session(b, loaded->family, session, &frame);
+    for (int i = 0; i < num; i++) {
+        all[i] = words;
+        params[i] = (struct ww_look_params){.task = p->task,
+                                            .format = frame.format,
+                                            .width = frame.width,
+                                            .height = frame.height,
+                                            .input_width = w,
+                                            .input_height = h};
+    }
+    hall = ww_hall_open(engine, loaded, params, all, num, seats, b->err);
+    for (int i = 0; hall && i < num; i++)
+        looks[i] = (struct ww_look){
+            .seat = seats[i], .frame = &frame, .threshold = 0.35f, .out = &findings[i]};
+    b->ok = hall && time_hall(b, loaded->family, hall, looks, num);
 out:
-    if (loaded)
-        loaded->family->close(engine->device, session);
+    if (hall)
+        ww_hall_close(engine, loaded, hall, seats, num);
+    free(findings);
     free(memory);
     ww_words_free(&words);
     ww_engine_unload(engine, loaded);
@@ -233,6 +245,8 @@ bool ww_bench_model(struct ww_engine *engine, const struct ww_bench_model_params
                     struct ww_error *err)
 {
     *total = (struct ww_bench_row){.name = params->model, .variant = "", .size = ""};
+    if (params->batch < 0 || params->batch > WW_MAX_BATCH)
+        return ww_fail(err, WW_E_CONFIG, "a batch of %d: must be from 1 to %d", params->batch, WW_MAX_BATCH);
     struct model_bench b = {params, total, limits, each, opaque, err, false};
     ww_engine_do(engine, model_job, &b);
     return b.ok;

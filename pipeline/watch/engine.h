@@ -46,6 +46,7 @@ struct ww_engine {
     struct ww_device *device; // NULL while it is lost
     struct ww_device_info info;
     struct loaded *models;
+    struct hall *halls;
     struct ww_language *languages;
     int64_t retry_ns; // not reopened before
     struct ww_turn *turn; // whose frame the device works on; NULL: nobody's
@@ -65,11 +66,10 @@ void ww_engine_unload(struct ww_engine *engine, struct loaded *loaded);
 bool ww_engine_reload(struct ww_engine *engine, struct loaded *loaded, struct ww_error *err);
 void ww_engine_say(struct ww_engine *engine, const char *text);
 
-// watch.c, for the engine's thread. Called with the lock held, which they let go while they work.
+// serve.c, for the engine's thread. Called with the lock held, which they let go while they work.
 struct ww_watch *ww_watch_waiting_longest(struct ww_engine *engine);
 void ww_watch_serve(struct ww_watch *watch);
 void ww_watch_pause(struct ww_engine *engine); // without the lock: short looks overtake a long one
-void ww_watch_lose_device(struct ww_watch *watch); // closes its session
 void ww_watch_lose_all(struct ww_engine *engine);
 
 // language.c, for the engine's thread: lets go of what lived on a lost device.

@@ -1,4 +1,4 @@
-#include "engine.h"
+#include "hall.h"
 #include "trace-language.h"
 #include "weights/weights.h"
 
@@ -44,7 +44,7 @@ static void turn(struct ww_tensor t, float *data)
 
 // [h][w][c], or with a batch [n][h][w][c]; maps as [n][c][h][w], rows as [n][rows][c],
 // or [n][rows] of one channel.
-static bool add_stages(struct tracing *t, const struct ww_family *family, void *session,
+static bool add_stages(struct tracing *t, const struct ww_family *family, void *hall,
                        struct ww_plan *plan)
 {
     for (int i = 0; i < ww_plan_num_stages(plan); i++) {
@@ -56,7 +56,7 @@ static bool add_stages(struct tracing *t, const struct ww_family *family, void *
         if (!data)
             abort();
         const bool ok = ww_plan_read_stage(plan, i, data, t->err);
-        const int count = family->rows && kind == WW_STAGE_ROWS ? family->rows(session, name) : 0;
+        const int count = family->rows && kind == WW_STAGE_ROWS ? family->rows(hall, name) : 0;
         if (ok && count && count < s.w) { // the rest of each is nobody's
             const size_t row = sizeof *data * (size_t)s.c;
             for (int n = 0; n < s.n; n++)
@@ -102,32 +102,36 @@ static bool trace_images(struct ww_engine *engine, struct tracing *t, struct loa
 {
     const struct ww_family *family = loaded->family;
     struct ww_findings *findings = calloc((size_t)num, sizeof *findings);
-    struct ww_look_params *looks = calloc((size_t)num, sizeof *looks);
+    struct ww_look_params *params = calloc((size_t)num, sizeof *params);
+    struct ww_look *looks = calloc((size_t)num, sizeof *looks);
     const struct ww_words **all = calloc((size_t)num, sizeof *all);
-    if (!findings || !looks || !all)
+    void **seats = calloc((size_t)num, sizeof *seats);
+    if (!findings || !params || !looks || !all || !seats)
         abort();
     bool ok = true;
     for (int i = 0; ok && i < num; i++) {
-        looks[i] = look_of(t->params, &frames[i]);
+        params[i] = look_of(t->params, &frames[i]);
         all[i] = words[t->params->num_texts > 1 ? i : 0];
         ok = ww_frame_check(&frames[i], t->err);
     }
-    void *session = !ok ? NULL
-                    : num > 1
-                        ? family->open_many(engine->device, loaded->model, looks, all, num, t->err)
-                        : family->open(engine->device, loaded->model, looks, all[0], t->err);
+    void *hall = ok ? ww_hall_open(engine, loaded, params, all, num, seats, t->err) : NULL;
     // Unless told otherwise, everything down to a score that is noise: who compares decides what counts.
     const float threshold = t->params->threshold > 0 ? t->params->threshold : 0.05f;
-    ok = session && (num > 1 ? family->look_many(session, frames, threshold, findings, t->err)
-                             : family->look(session, frames, threshold, findings, t->err));
-    for (int i = 0; ok && family->plan(session, i); i++)
-        ok = add_stages(t, family, session, family->plan(session, i));
+    for (int i = 0; i < num; i++)
+        looks[i] = (struct ww_look){
+            .seat = seats[i], .frame = &frames[i], .threshold = threshold, .out = &findings[i]};
+    ok = hall && family->look(hall, looks, num, t->err);
+    for (int i = 0; ok && family->plan(hall, i); i++)
+        ok = add_stages(t, family, hall, family->plan(hall, i));
     if (ok)
-        family->trace(session, add, t);
-    family->close(engine->device, session);
+        family->trace(hall, add, t);
+    if (hall)
+        ww_hall_close(engine, loaded, hall, seats, num);
     free(findings);
+    free(params);
     free(looks);
     free(all);
+    free(seats);
     return ok;
 }
 
@@ -159,7 +163,7 @@ static void trace_job(struct ww_engine *engine, void *opaque)
         abort();
     t->writer = ww_weights_write_begin();
     t->ok = ww_engine_reload(engine, loaded, t->err) && understand(t, loaded, words);
-    const int each = loaded->family->open_many ? p->num_images : 1;
+    const int each = loaded->family->most > 1 ? p->num_images : 1;
     for (int i = 0; t->ok && i < p->num_images; i += each) {
         if (p->num_images > each)
             snprintf(t->prefix, sizeof t->prefix, "%d.", i);

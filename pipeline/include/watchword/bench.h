@@ -37,6 +37,7 @@ struct ww_bench_model_params {
     const char *const *phrases;
     int num_phrases;
     int runs; // 0: 30
+    int batch; // pictures in one pass; 0: 1
 };
 WW_API bool ww_bench_model(struct ww_engine *engine, const struct ww_bench_model_params *params,
                            struct ww_bench_row *total, struct ww_bench_limits *limits,

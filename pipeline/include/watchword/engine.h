@@ -52,7 +52,8 @@ WW_API void ww_engine_device(struct ww_engine *engine, struct ww_device_info *ou
 // Counters since the engine was opened. `pipelines_created` and `host_allocations` stand still
 // after the first frame of each watch: a test holds them to it.
 struct ww_engine_stats {
-    uint64_t inferences;         // submits
+    uint64_t inferences;         // frames looked at
+    uint64_t passes;             // in so many passes of a network, each of one or several frames
     uint64_t pipelines_created;  // compute pipelines compiled
     uint64_t plans_recorded;     // forward passes recorded for a size
     uint64_t device_bytes;       // allocated on the device now

@@ -90,6 +90,10 @@ struct ww_watch_params {
     // Network input, px; 0: the model's own choice. `input_size` is the longer side, the other
     // follows the frame's aspect. Width and height together force a size, stretching the frame.
     int input_size, input_width, input_height;
+    // How many frames, this watch's and those of others that have the same model, task, input size and
+    // number here, may be looked at in one pass, where they wait at the same time; results are the same.
+    // 1: each for itself; 0: the device's choice; at most 64.
+    int batch;
     ww_result_fn on_result; // for ww_watch_offer
     void *opaque;
 };

@@ -1,12 +1,10 @@
-// deformable-detr-session.h: one recorded batch of pictures, for the file that looks and the one that
-// tells stages.
+// deformable-detr-hall.h: where frames are looked at, for the file that looks and the one that tells stages.
 
 #pragma once
 
 #include "class-words.h"
 #include "deformable-detr.h"
-#include "kernels/resample.h"
-#include "preprocessor.h"
+#include "inlet.h"
 
 #define WW_DETR_MAX_BATCH 64
 
@@ -22,32 +20,34 @@ struct ww_detr_found {
     int query, class;
 };
 
-// One picture of the batch.
-struct ww_detr_picture {
-    struct ww_look_params params;
-    int w, h; // px of the input that are the picture's
-    struct ww_storage *storage;
-    struct ww_resampling resampling;
+struct ww_detr_seat {
+    struct ww_detr_hall *hall;
+    struct ww_inlet inlet;
     int *phrase;           // of each class, -1: nobody asked for it
     const char **label;    // and that phrase; borrowed from the words
     struct ww_detr_found final[WW_MAX_OBJECTS]; // of the last look
     int num_final;
 };
 
-struct ww_detr_session {
+struct ww_detr_hall {
     struct ww_device *device;
     const struct ww_detr_model *model;
-    int num;
-    struct ww_detr_picture *pictures;
+    struct ww_hall_params params;
     struct ww_detr_found *found; // room for every query and class
+    struct ww_tensor input;
     struct ww_plan *plan;
     struct ww_detr_pass pass;
+    struct ww_detr_place {
+        struct ww_detr_seat *seat; // in the last look
+        int w, h;                  // px that the plan was told are the picture's
+    } places[WW_DETR_MAX_BATCH];
+    int num; // pictures of the last look
 };
 
-// The box of a query in px of the frame, not clamped: x0, y0, x1, y1.
-void ww_detr_box(struct ww_detr_session *s, int b, int query, float out[4]);
+// The box of a query in px of the frame at place `b`, not clamped: x0, y0, x1, y1.
+void ww_detr_box(struct ww_detr_hall *hall, int b, int query, float out[4]);
 
-void ww_detr_trace(void *session,
+void ww_detr_trace(void *hall,
                    void (*each)(void *opaque, const char *name, int rank, const int64_t *dim,
                                 const float *data),
                    void *opaque);
