@@ -180,6 +180,71 @@ static void check_watch(struct ww_engine *engine, const char *model, enum ww_tas
     free(pixels);
 }
 
+// Watches whose frames are always looked at together: the first one's results offer for all of them.
+enum { TOGETHER = 3 };
+static struct ww_watch *together[TOGETHER];
+static struct ww_frame shared;
+static int rounds;
+
+static void offer_all(void *opaque, const struct ww_result *result, const struct ww_error *err)
+{
+    (void)err;
+    seen += result != NULL;
+    for (int i = 0; i < TOGETHER && opaque && rounds > 0; i++)
+        ww_watch_offer(together[i], &shared, NULL);
+    rounds -= opaque != NULL;
+}
+
+static void run_rounds(int num)
+{
+    rounds = num - 1;
+    seen = 0;
+    for (int i = 0; i < TOGETHER; i++)
+        CHECK(ww_watch_offer(together[i], &shared, NULL));
+    for (int i = 0; i < TOGETHER; i++)
+        ww_watch_drain(together[i]);
+    CHECK_CMP((int)seen, ==, TOGETHER * num);
+}
+
+static void check_batches(struct ww_engine *engine, const char *model)
+{
+    enum { W = 320, H = 240, ROUNDS = 8 };
+    static uint8_t pixels[W * H];
+    struct ww_error err = {0};
+    struct ww_engine_stats before, after;
+    unsigned random = 1;
+    shared = (struct ww_frame){
+        .format = WW_FORMAT_GRAY8, .width = W, .height = H, .plane = {pixels}, .stride = {W}};
+    paint(pixels, sizeof pixels, &random);
+    for (int i = 0; i < TOGETHER; i++) {
+        together[i] = ww_watch_create(
+            engine,
+            ww_watch_params(.model = model, .input_size = 256, .phrases = (const char *[]){"person"},
+                            .num_phrases = 1, .threshold = 0.01f, .batch = 4, .on_result = offer_all,
+                            .opaque = i == 0 ? &shared : NULL),
+            &err);
+        if (!CHECK(together[i])) {
+            printf("%s\n", err.text);
+            return;
+        }
+    }
+    for (int i = 0; i < 2 * TOGETHER; i++) // the last comes to a hall that the others made room in
+        CHECK(ww_watch_look(together[i % TOGETHER], &shared, &err));
+    run_rounds(3); // the first of each size
+    allocations = pipelines = 0;
+    ww_engine_stats(engine, &before);
+    run_rounds(ROUNDS);
+    ww_engine_stats(engine, &after);
+    CHECK_CMP((int)allocations, ==, 0);
+    CHECK_CMP((int)pipelines, ==, 0);
+    CHECK_CMP(after.plans_recorded, ==, before.plans_recorded);
+    CHECK_CMP(after.inferences - before.inferences, ==, TOGETHER * ROUNDS);
+    CHECK_CMP(after.passes - before.passes, <=, ROUNDS + 1); // the very first may go alone
+    printf("  %d frames in %d passes\n", TOGETHER * ROUNDS, (int)(after.passes - before.passes));
+    for (int i = 0; i < TOGETHER; i++)
+        ww_watch_destroy(&together[i]);
+}
+
 // Neither a prompt nor a token takes memory, drawn or likeliest.
 static void check_language(struct ww_engine *engine, const char *model)
 {
@@ -229,6 +294,8 @@ int main(void)
              getenv("WATCHWORD_SOURCE"));
     check_about("Deformable DETR");
     check_watch(engine, path, WW_TASK_DETECT, 0.01f, 5);
+    check_about("batches");
+    check_batches(engine, path);
     snprintf(path, sizeof path, "%s/tests/models/llama/gqa/model", getenv("WATCHWORD_SOURCE"));
     check_about("LLaMA");
     check_language(engine, path);
