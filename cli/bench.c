@@ -165,11 +165,14 @@ static bool bench_model(struct session *s, struct ww_engine *engine, const char 
         .runs = s->runs,
         .batch = s->batch,
     };
-    const char **phrases;
-    params.num_phrases = split_phrases(words, &phrases);
+    const char **phrases = NULL;
+    float *thresholds = NULL; // what is told costs nothing
+    params.num_phrases = split_phrases(words, &phrases, &thresholds, err);
     params.phrases = phrases;
-    const bool timed = ww_bench_model(engine, &params, total, limits, on_row, s, err);
+    const bool timed =
+        params.num_phrases >= 0 && ww_bench_model(engine, &params, total, limits, on_row, s, err);
     free(phrases);
+    free(thresholds);
     free(words);
     return timed;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <watchword/error.h>
 #include <watchword/frame.h>
 
 // What a command returns, and so the program. Documented in every --help.
@@ -72,10 +73,11 @@ bool parse_options(int *argc, char **argv, const struct manual *manual,
 // The nearest of `num` names to a mistyped one, or NULL if none is near. `stride` bytes apart.
 const char *nearest_name(const char *typed, const char *const *names, size_t stride, int num);
 
-// Splits "a person; a dog" at the semicolons, without blanks around and without empty ones. Free
-// both the array and, through the first element's text, nothing: `text` is changed and must live
-// on.
-int split_phrases(char *text, const char ***out);
+// Splits "a person; a dog:0.4" at the semicolons, without blanks around and without empty ones, and
+// takes the thresholds off, 0 where there is none. Free both arrays and, through the first element's
+// text, nothing: `text` is changed and must live on. Returns how many, or -1: WW_E_TEXT (a threshold
+// that is none); then there is nothing to free.
+int split_phrases(char *text, const char ***out, float **thresholds, struct ww_error *err);
 
 // --- output.c ---
 

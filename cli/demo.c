@@ -117,14 +117,19 @@ static bool start_camera(struct demo *d, struct ww_error *err)
 // --- the daemon ---
 
 static void put_watch(struct ww_json_text *t, const char *name, const char *task,
-                      const char *const *phrases, int num_phrases, double rate)
+                      const char *const *phrases, const float *thresholds, int num_phrases,
+                      double rate)
 {
     ww_json_object(t, NULL);
     ww_json_put_string(t, "name", name);
     ww_json_put_string(t, "task", task);
     ww_json_array(t, "phrases");
-    for (int i = 0; i < num_phrases; i++)
-        ww_json_put_string(t, NULL, phrases[i]);
+    for (int i = 0; i < num_phrases; i++) {
+        ww_json_object(t, NULL);
+        ww_json_put_string(t, "phrase", phrases[i]);
+        ww_json_put_real(t, "threshold", (double)thresholds[i], 6);
+        ww_json_end(t);
+    }
     ww_json_end(t);
     ww_json_put_int(t, "input_size", INPUT_SIZE);
     if (rate > 0)
@@ -137,9 +142,14 @@ static bool write_config(struct demo *d, struct ww_error *err)
     static char text[1 << 16];
     char *words = strdup(d->phrases);
     const char **phrases;
+    float *thresholds;
     if (!words)
         abort();
-    const int num_phrases = split_phrases(words, &phrases);
+    const int num_phrases = split_phrases(words, &phrases, &thresholds, err);
+    if (num_phrases < 0) {
+        free(words);
+        return ww_within(err, "--phrases");
+    }
     struct ww_json_text t = {.out = text, .size = sizeof(text)};
     ww_json_object(&t, NULL);
     ww_json_object(&t, "publish");
@@ -153,11 +163,12 @@ static bool write_config(struct demo *d, struct ww_error *err)
     ww_json_put_string(&t, "transport",
                        "tcp"); // so that frame n of the stream is frame n of the film
     ww_json_array(&t, "watches");
-    put_watch(&t, "people", "detect", phrases, num_phrases, 0);
-    put_watch(&t, "poses", "pose", NULL, 0, 1);
+    put_watch(&t, "people", "detect", phrases, thresholds, num_phrases, 0);
+    put_watch(&t, "poses", "pose", NULL, NULL, 0, 1);
     for (int open = 4; open > 0; open--)
         ww_json_end(&t);
     free(phrases);
+    free(thresholds);
     free(words);
     FILE *file = fopen(d->config, "w");
     const bool whole = file && ww_json_fits(&t) && fputs(text, file) >= 0;

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <watchword/watch.h>
 
 #include "cli.h"
 
@@ -55,13 +56,14 @@ const char *nearest_name(const char *typed, const char *const *names, size_t str
     return best;
 }
 
-int split_phrases(char *text, const char ***out)
+int split_phrases(char *text, const char ***out, float **thresholds, struct ww_error *err)
 {
     int count = 0, most = 1;
     for (const char *p = text; *p; p++)
         most += *p == ';';
     const char **items = calloc((size_t)most, sizeof(*items));
-    if (!items)
+    float *scores = calloc((size_t)most, sizeof(*scores));
+    if (!items || !scores)
         abort();
     for (char *rest = text, *item; (item = strsep(&rest, ";"));) {
         while (isspace((unsigned char)*item))
@@ -69,10 +71,17 @@ int split_phrases(char *text, const char ***out)
         size_t n = strlen(item);
         while (n > 0 && isspace((unsigned char)item[n - 1]))
             item[--n] = '\0';
-        if (n > 0)
-            items[count++] = item;
+        if (n == 0)
+            continue;
+        if (!ww_phrase_threshold(item, &scores[count], err)) {
+            free(items);
+            free(scores);
+            return -1;
+        }
+        items[count++] = item;
     }
     *out = items;
+    *thresholds = scores;
     return count;
 }
 

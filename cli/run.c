@@ -32,7 +32,7 @@ struct session {
     // What was asked for
     const char *url;
     const char *model, *task_name, *phrases, *device, *overlay;
-    double threshold, rate;
+    double threshold, nms, rate;
     int input_size, input[2];
     enum ww_task task;
 
@@ -62,10 +62,16 @@ static bool read_options(struct session *s, int argc, char **argv, int *status)
         {"model", "NAME|DIR", "the model: nano, nano:thunder, or a directory [nano]", OPTION_TEXT,
          &s->model},
         {"task", "TASK", "detect, ground, pose, segment, ... [detect]", OPTION_TEXT, &s->task_name},
-        {"phrases", "\"A; B\"", "what to look for; nothing: all that the model knows", OPTION_TEXT,
-         &s->phrases},
+        {"phrases", "\"A; B:0.4\"",
+         "what to look for, with thresholds of their own;\n"
+         "nothing: all that the model knows",
+         OPTION_TEXT, &s->phrases},
         {"threshold", "X", "report scores from here on, up to 1 [the model's own]", OPTION_REAL,
          &s->threshold, 0, 1},
+        {"nms", "IOU",
+         "of boxes of a phrase that overlap by more than this,\n"
+         "print only the best; 1: print all [the model's own]",
+         OPTION_REAL, &s->nms, 0, 1},
         {"rate", "FPS", "look at so many frames a second of film [every frame]", OPTION_REAL,
          &s->rate, 0, 1000},
         {"device", "N|NAME", "which device, or \"reference\" [$WATCHWORD_DEVICE, or the best]",
@@ -106,19 +112,25 @@ static bool open_watch(struct session *s, struct ww_error *err)
 {
     char *words = strdup(s->phrases ? s->phrases : "");
     const char **phrases = NULL;
+    float *thresholds = NULL;
     if (!words)
         abort();
-    const int num_phrases = split_phrases(words, &phrases);
-    s->engine = ww_engine_open(ww_engine_params(.device = s->device), err);
+    const int num_phrases = split_phrases(words, &phrases, &thresholds, err);
+    if (num_phrases < 0)
+        ww_within(err, "--phrases");
+    else
+        s->engine = ww_engine_open(ww_engine_params(.device = s->device), err);
     if (s->engine)
         s->watch = ww_watch_create(
             s->engine,
             ww_watch_params(.model = s->model, .task = s->task, .phrases = phrases,
                             .num_phrases = num_phrases, .threshold = (float)s->threshold,
+                            .thresholds = thresholds, .nms = (float)s->nms,
                             .input_size = s->input_size, .input_width = s->input[0],
                             .input_height = s->input[1]),
             err);
     free(phrases);
+    free(thresholds);
     free(words);
     if (!s->watch)
         return false;

@@ -9,7 +9,7 @@
 #include <watchword/message.h>
 
 // The property takes JSON, so that a phrase may hold semicolons.
-static char *phrases_json(char *const *phrases)
+static char *phrases_json(const struct watch_config *watch)
 {
     struct ww_json_text text = {0};
     char *out = NULL;
@@ -17,8 +17,12 @@ static char *phrases_json(char *const *phrases)
         out = text.length ? g_malloc(text.length + 1) : NULL;
         text = (struct ww_json_text){.out = out, .size = out ? text.length + 1 : 0};
         ww_json_array(&text, NULL);
-        for (char *const *phrase = phrases; *phrase; phrase++)
-            ww_json_put_string(&text, NULL, *phrase);
+        for (int i = 0; watch->phrases[i]; i++) {
+            ww_json_object(&text, NULL);
+            ww_json_put_string(&text, "phrase", watch->phrases[i]);
+            ww_json_put_real(&text, "threshold", watch->thresholds[i], 6);
+            ww_json_end(&text);
+        }
         ww_json_end(&text);
     } while (!out);
     return out;
@@ -28,7 +32,7 @@ void camera_configure_watches(struct camera *camera)
 {
     for (int i = 0; i < camera->config->num_watches; i++) {
         const struct watch_config *w = &camera->words->watches[i];
-        char *phrases = w->phrases[0] ? phrases_json(w->phrases) : g_strdup("");
+        char *phrases = w->phrases[0] ? phrases_json(w) : g_strdup("");
         g_object_set(camera->watches[i].infer, "phrases", phrases, "threshold", (gfloat)w->threshold,
                      "rate", w->rate, NULL);
         g_free(phrases);
@@ -139,7 +143,8 @@ static GstElement *add_watch(struct camera *camera, int i, struct ww_error *err)
     if (!infer)
         return NULL;
     g_object_set(infer, "model", w->model, "device", camera->params.device, "input-size",
-                 w->input_size, "input-width", w->input_width, "input-height", w->input_height, NULL);
+                 w->input_size, "input-width", w->input_width, "input-height", w->input_height, "nms",
+                 (gfloat)w->nms, "batch", camera->config_whole->batch, NULL);
     gst_util_set_object_arg(G_OBJECT(infer), "task", ww_task_name(w->task));
     gst_util_set_object_arg(G_OBJECT(infer), "mode", live ? "latest" : "sync");
     return camera->watches[i].infer = infer;

@@ -16,6 +16,7 @@ static void watch_config_clear(struct watch_config *watch)
     g_free(watch->name);
     g_free(watch->model);
     g_strfreev(watch->phrases);
+    g_free(watch->thresholds);
 }
 
 static void stream_config_clear(struct stream_config *stream)
@@ -66,7 +67,7 @@ const struct stream_config *config_stream(const struct config *config, const cha
 static bool same_watch(const struct watch_config *a, const struct watch_config *b)
 {
     return strcmp(a->name, b->name) == 0 && a->task == b->task && strcmp(a->model, b->model) == 0 &&
-           a->input_size == b->input_size && a->input_width == b->input_width &&
+           a->nms == b->nms && a->input_size == b->input_size && a->input_width == b->input_width &&
            a->input_height == b->input_height;
 }
 
@@ -91,13 +92,19 @@ bool stream_config_same_place(const struct stream_config *a, const struct stream
     return same;
 }
 
+static bool same_words(const struct watch_config *a, const struct watch_config *b)
+{
+    bool same = g_strv_equal((const char *const *)a->phrases, (const char *const *)b->phrases);
+    for (int i = 0; same && a->phrases[i]; i++)
+        same = a->thresholds[i] == b->thresholds[i];
+    return same;
+}
+
 bool stream_config_equal(const struct stream_config *a, const struct stream_config *b)
 {
     bool same = stream_config_same_place(a, b);
     for (int i = 0; same && i < a->num_watches; i++)
         same = a->watches[i].threshold == b->watches[i].threshold &&
-               a->watches[i].rate == b->watches[i].rate &&
-               g_strv_equal((const char *const *)a->watches[i].phrases,
-                            (const char *const *)b->watches[i].phrases);
+               a->watches[i].rate == b->watches[i].rate && same_words(&a->watches[i], &b->watches[i]);
     return same;
 }

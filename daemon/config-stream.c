@@ -53,34 +53,74 @@ static void read_task(struct reader *r, const struct cJSON *value, const struct 
     g_string_free(allowed, TRUE);
 }
 
+struct phrase {
+    char *text;
+    double threshold;
+};
+
+static void read_phrase_text(struct reader *r, const struct cJSON *value, const struct field *field, void *into)
+{
+    (void)field;
+    const char *string = string_of(value);
+    if (!string || strspn(string, " \t\n\r") == strlen(string) || strlen(string) > 1000) {
+        refuse(r, value, "a string of 1 to 1000 bytes that is not blank");
+        return;
+    }
+    g_free(*(char **)into);
+    *(char **)into = g_strdup(string);
+}
+
+static const struct field phrase_fields[] = {
+    {"phrase", read_phrase_text, offsetof(struct phrase, text)},
+    {"threshold", read_real, offsetof(struct phrase, threshold), 0, 1},
+    {0},
+};
+
+// By itself, or with a threshold of its own.
+static void read_phrase(struct reader *r, const struct cJSON *value, struct phrase *phrase)
+{
+    if (string_of(value)) {
+        read_phrase_text(r, value, NULL, &phrase->text);
+    } else if (is_object(value)) {
+        read_object(r, value, phrase_fields, phrase);
+        if (!has_key(value, "phrase"))
+            complain(r, "found no \"phrase\", which is needed here");
+    } else {
+        refuse(r, value, "a string of 1 to 1000 bytes that is not blank, or {\"phrase\": \"person\", "
+                         "\"threshold\": 0.4}");
+    }
+}
+
 static void read_phrases(struct reader *r, const struct cJSON *value, const struct field *field,
                          void *into)
 {
     (void)field;
+    struct watch_config *watch = into;
     if (!is_list(value) || num_parts(value) > MAX_PHRASES) {
         refuse(r, value, "a list of up to 1000 strings, [\"person\", \"car\"]");
         return;
     }
-    GPtrArray *phrases = g_ptr_array_new();
-    for (const struct cJSON *x = first_part(value); x; x = next_part(x)) {
-        const char *string = string_of(x);
-        const size_t here = enter_index(r, (int)phrases->len);
-        if (!string || strspn(string, " \t\n\r") == strlen(string) || strlen(string) > 1000)
-            refuse(r, x, "a string of 1 to 1000 bytes that is not blank");
+    const int count = num_parts(value);
+    watch->phrases = g_new0(char *, (gsize)count + 1);
+    watch->thresholds = g_new0(double, (gsize)count + 1);
+    int i = 0;
+    for (const struct cJSON *x = first_part(value); x; x = next_part(x), i++) {
+        struct phrase phrase = {0};
+        const size_t here = enter_index(r, i);
+        read_phrase(r, x, &phrase);
         leave(r, here);
-        g_ptr_array_add(phrases, g_strdup(string ? string : ""));
+        watch->phrases[i] = phrase.text ? phrase.text : g_strdup("");
+        watch->thresholds[i] = phrase.threshold;
     }
-    g_ptr_array_add(phrases, NULL);
-    g_strfreev(*(char ***)into);
-    *(char ***)into = (char **)g_ptr_array_free(phrases, FALSE);
 }
 
 static const struct field watch_fields[] = {
     {"name", read_name, offsetof(struct watch_config, name)},
     {"task", read_task, offsetof(struct watch_config, task)},
-    {"phrases", read_phrases, offsetof(struct watch_config, phrases)},
+    {"phrases", read_phrases, 0},
     {"model", read_string, offsetof(struct watch_config, model)},
     {"threshold", read_real, offsetof(struct watch_config, threshold), 0, 1},
+    {"nms", read_real, offsetof(struct watch_config, nms), 0, 1},
     {"rate", read_real, offsetof(struct watch_config, rate), 0, 1000},
     {"input_size", read_int, offsetof(struct watch_config, input_size), 32, WW_FRAME_MAX_SIDE},
     {"input_width", read_int, offsetof(struct watch_config, input_width), 32, WW_FRAME_MAX_SIDE},
@@ -95,8 +135,10 @@ static void read_watch(struct reader *r, const struct cJSON *value, struct watch
         watch->name = g_strdup(ww_task_name(watch->task));
     if (!watch->model)
         watch->model = g_strdup("nano");
-    if (!watch->phrases)
+    if (!watch->phrases) {
         watch->phrases = g_new0(char *, 1);
+        watch->thresholds = g_new0(double, 1);
+    }
     if ((watch->input_width > 0) != (watch->input_height > 0))
         complain(r, "found only one of input_width and input_height, allowed is both or neither");
     if (watch->input_size && (watch->input_width || watch->input_height))

@@ -52,6 +52,7 @@ static void read_publish(struct reader *r, const struct cJSON *value, const stru
 static const struct field config_fields[] = {
     {"publish", read_publish, 0},
     {"device", read_string, offsetof(struct config, device)},
+    {"batch", read_int, offsetof(struct config, batch), 0, 64},
     {"status_interval", read_real, offsetof(struct config, status_interval_s), 0.1, 60},
     {"streams", read_streams, 0},
     {0},

@@ -17,7 +17,8 @@ struct watch_config {
     enum ww_task task;
     char *model;
     char **phrases; // NULL at the end; none: everything that the model knows
-    double threshold, rate;
+    double *thresholds; // of each; 0: none of its own
+    double threshold, rate, nms;
     int input_size, input_width, input_height;
 };
 
@@ -53,6 +54,7 @@ struct config {
     gint refs;      // atomic
     char *endpoint; // to publish at
     char *device;   // "": the library chooses
+    int batch; // frames in one pass; 0: the device's choice
     double status_interval_s;
     struct stream_config *streams; // in the order of the file
     int num_streams;

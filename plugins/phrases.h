@@ -5,8 +5,15 @@
 #include <glib.h>
 #include <watchword/error.h>
 
-// Reads "person; car" or, when the text starts with '[', a JSON array of strings. White space
-// around a phrase is dropped, and so are empty phrases between semicolons. Returns a list to be
-// freed with g_strfreev, empty for NULL or empty text; NULL and WW_E_TEXT if the JSON is not an
-// array of strings, or the text is not UTF-8.
-char **ww_phrases_parse(const char *text, struct ww_error *err);
+struct ww_phrases {
+    char **phrases;    // NULL at the end
+    float *thresholds; // of each; 0: none of its own
+    int num;
+};
+
+// Reads "person; car:0.4" or, when the text starts with '[', a JSON array of strings and of objects
+// {"phrase": "car", "threshold": 0.4}. White space around a phrase is dropped, and so are empty
+// phrases between semicolons. NULL or empty text: none. False and WW_E_TEXT if the JSON is no such
+// array, a threshold is not from 0 to 1, or the text is not UTF-8. Finish what was read.
+bool ww_phrases_parse(const char *text, struct ww_phrases *out, struct ww_error *err);
+void ww_phrases_finish(struct ww_phrases *phrases);

@@ -92,8 +92,10 @@ static void install_words(GObjectClass *class)
         class, WW_PROP_PHRASES,
         g_param_spec_string(
             "phrases", "Phrases",
-            "What to look for: phrases with semicolons between them (\"person; car\"), or a JSON "
-            "array of strings (\"[\\\"person\\\", \\\"car\\\"]\"). Empty: everything that a model "
+            "What to look for: phrases with semicolons between them (\"person; car\"), each with a "
+            "threshold of its own behind a colon if it needs one (\"person:0.4; car\"), or a JSON "
+            "array of strings and objects (\"[\\\"person\\\", {\\\"phrase\\\": \\\"car\\\", "
+            "\\\"threshold\\\": 0.4}]\"). Empty: everything that a model "
             "with a closed set of words knows. Words that the model refuses while playing give a "
             "warning, and the old ones stay",
             "", PLAYING));
@@ -106,9 +108,16 @@ static void install_words(GObjectClass *class)
     g_object_class_install_property(
         class, WW_PROP_THRESHOLD,
         g_param_spec_float("threshold", "Threshold",
-                           "Report objects with this score or more. Scores compare within one "
+                           "Report objects with this score or more, but for phrases that have a "
+                           "threshold of their own. Scores compare within one "
                            "model only. 0: the model's own threshold",
                            0, 1, 0, PLAYING));
+    g_object_class_install_property(
+        class, WW_PROP_NMS,
+        g_param_spec_float("nms", "NMS",
+                           "Of boxes of one phrase that overlap by more than this (intersection over "
+                           "union) report only the best. 1: report all. 0: the model's own rule",
+                           0, 1, 0, READY));
 }
 
 static void install_running(GObjectClass *class)
@@ -153,6 +162,13 @@ static void install_running(GObjectClass *class)
                          "Height of the network's input in pixels, with input-width. "
                          "0: see input-size",
                          0, 16384, 0, READY));
+    g_object_class_install_property(
+        class, WW_PROP_BATCH,
+        g_param_spec_int("batch", "Batch",
+                         "So many frames of elements with the same model, task, input size and batch "
+                         "may be looked at in one pass, where they wait at the same time; results "
+                         "are the same. 1: each for itself. 0: the device's choice",
+                         0, 64, 0, READY));
 }
 
 static void install_answers(GObjectClass *class)
@@ -252,6 +268,12 @@ void ww_settings_set(struct ww_settings *s, enum ww_property property, const GVa
     case WW_PROP_INPUT_HEIGHT:
         s->input_height = g_value_get_int(value);
         break;
+    case WW_PROP_NMS:
+        s->nms = g_value_get_float(value);
+        break;
+    case WW_PROP_BATCH:
+        s->batch = g_value_get_int(value);
+        break;
     default:
         g_assert_not_reached();
     }
@@ -292,6 +314,12 @@ void ww_settings_get(const struct ww_settings *s, enum ww_property property, GVa
         break;
     case WW_PROP_INPUT_HEIGHT:
         g_value_set_int(value, s->input_height);
+        break;
+    case WW_PROP_NMS:
+        g_value_set_float(value, s->nms);
+        break;
+    case WW_PROP_BATCH:
+        g_value_set_int(value, s->batch);
         break;
     default:
         g_assert_not_reached();

@@ -20,6 +20,8 @@ enum ww_property {
     WW_PROP_INPUT_SIZE,
     WW_PROP_INPUT_WIDTH,
     WW_PROP_INPUT_HEIGHT,
+    WW_PROP_NMS,
+    WW_PROP_BATCH,
     WW_PROP_REVISION, // from here on they are only read, and wwinfer answers
     WW_PROP_STATS,
     WW_PROP_ACTIVITY,
@@ -29,9 +31,9 @@ struct ww_settings {
     char *model, *phrases, *instruction, *device; // never NULL
     int task;                                     // enum ww_task
     enum ww_mode mode;
-    float threshold;
+    float threshold, nms;
     double rate;
-    int input_size, input_width, input_height;
+    int input_size, input_width, input_height, batch;
 };
 
 // Adds the description and the pads, and every property.

@@ -27,30 +27,30 @@ static struct ww_watch *create_watch(WwInfer *self, const struct ww_settings *no
         ww_fail(err, WW_E_UNSUPPORTED, "model '%s' takes no instruction; use phrases", now->model);
         return NULL;
     }
-    char **phrases = ww_phrases_parse(now->phrases, err);
-    if (!phrases)
+    struct ww_phrases words;
+    if (!ww_phrases_parse(now->phrases, &words, err))
         return NULL;
     struct ww_watch *watch = ww_watch_create(
         self->engine,
         ww_watch_params(.model = now->model, .task = (enum ww_task)now->task,
-                        .phrases = (const char *const *)phrases,
-                        .num_phrases = (int)g_strv_length(phrases), .threshold = now->threshold,
-                        .input_size = now->input_size, .input_width = now->input_width,
+                        .phrases = (const char *const *)words.phrases, .num_phrases = words.num,
+                        .threshold = now->threshold, .thresholds = words.thresholds, .nms = now->nms,
+                        .batch = now->batch, .input_size = now->input_size, .input_width = now->input_width,
                         .input_height = now->input_height, .on_result = ww_infer_on_result, .opaque = self),
         err);
-    g_strfreev(phrases);
+    ww_phrases_finish(&words);
     return watch;
 }
 
 // With watch_lock: gives the watch other words, or leaves it as it is.
 static bool apply_phrases(WwInfer *self, const char *text, struct ww_error *err)
 {
-    char **phrases = ww_phrases_parse(text, err);
-    if (!phrases)
+    struct ww_phrases words;
+    if (!ww_phrases_parse(text, &words, err))
         return false;
-    guint32 revision = ww_watch_set_phrases(self->watch, (const char *const *)phrases,
-                                            (int)g_strv_length(phrases), err);
-    g_strfreev(phrases);
+    guint32 revision = ww_watch_set_phrases(self->watch, (const char *const *)words.phrases, words.thresholds,
+                                            words.num, err);
+    ww_phrases_finish(&words);
     return revision != 0;
 }
 

@@ -205,7 +205,6 @@ static void rise(void *opaque)
         return;
     ww_inlet_close(seat->hall->device, &seat->inlet);
     free(seat->phrase);
-    free(seat->label);
     free(seat);
 }
 
@@ -214,13 +213,12 @@ static bool reword(void *opaque, const struct ww_words *words)
 {
     struct ww_detr_seat *seat = opaque;
     const int classes = ww_detr_classes(seat->hall->model->detr);
+    seat->words = words;
     for (int c = 0; c < classes; c++)
         seat->phrase[c] = -1;
     for (int i = 0; i < words->num_phrases; i++)
-        if (seat->phrase[words->targets[i]] < 0) {
+        if (seat->phrase[words->targets[i]] < 0)
             seat->phrase[words->targets[i]] = i;
-            seat->label[words->targets[i]] = words->phrases[i];
-        }
     return true;
 }
 
@@ -234,8 +232,7 @@ static void *sit(void *opaque, const struct ww_look_params *params, const struct
         abort();
     seat->hall = hall;
     seat->phrase = calloc(classes, sizeof *seat->phrase);
-    seat->label = calloc(classes, sizeof *seat->label);
-    if (!seat->phrase || !seat->label)
+    if (!seat->phrase)
         abort();
     reword(seat, words);
     if (ww_inlet_open(&seat->inlet, hall->device, &hall->model->preprocessor, params, hall->plan, hall->input,
@@ -269,10 +266,11 @@ static void choose(struct ww_detr_hall *s, int b, float threshold, bool all)
             if (!all && p->phrase[c] < 0)
                 continue;
             const float score = 1 / (1 + expf(-logits[ww_at(t, b, c, 0, q)]));
-            if (score >= threshold)
+            if (score >= (all ? threshold : ww_words_threshold(p->words, p->phrase[c], threshold)))
                 s->found[num++] = (struct ww_detr_found){score, q, c};
         }
     qsort(s->found, (size_t)num, sizeof *s->found, by_score);
+    s->num_found = num;
     p->num_final = num < WW_MAX_OBJECTS ? num : WW_MAX_OBJECTS;
     memcpy(p->final, s->found, sizeof *p->final * (size_t)p->num_final);
 }
@@ -289,29 +287,21 @@ void ww_detr_box(struct ww_detr_hall *s, int b, int query, float out[4])
     out[3] = (box[1] + box[3] / 2) * h;
 }
 
-static float clamp(float x, int high)
-{
-    return fminf(fmaxf(x, 0), (float)high);
-}
-
-static void report(struct ww_detr_hall *s, int b, struct ww_findings *out)
+// Of what was chosen, as much as there is room for.
+static void report(struct ww_detr_hall *s, int b, const struct ww_look *look)
 {
     const struct ww_detr_seat *p = s->places[b].seat;
-    out->num_objects = 0;
-    out->keypoint_set = NULL;
-    for (int i = 0; i < p->num_final; i++) {
-        const struct ww_detr_found *f = &p->final[i];
+    look->out->num_objects = 0;
+    look->out->keypoint_set = NULL;
+    for (int i = 0; i < s->num_found && look->out->num_objects < WW_MAX_OBJECTS; i++) {
+        const struct ww_detr_found *f = &s->found[i];
         float box[4];
         ww_detr_box(s, b, f->query, box);
-        const struct ww_object object = {.phrase = p->phrase[f->class],
-                                         .label = p->label[f->class],
-                                         .score = f->score,
-                                         .x0 = clamp(box[0], p->inlet.params.width),
-                                         .y0 = clamp(box[1], p->inlet.params.height),
-                                         .x1 = clamp(box[2], p->inlet.params.width),
-                                         .y1 = clamp(box[3], p->inlet.params.height)};
-        if (object.x1 > object.x0 && object.y1 > object.y0)
-            out->objects[out->num_objects++] = object;
+        ww_findings_add(look->out,
+                        &(struct ww_object){.phrase = p->phrase[f->class],
+                                            .label = p->words->phrases[p->phrase[f->class]],
+                                            .score = f->score},
+                        box, p->inlet.params.width, p->inlet.params.height, look->nms);
     }
 }
 
@@ -329,7 +319,7 @@ static bool look(void *opaque, const struct ww_look *looks, int num, struct ww_e
         return false;
     for (int b = 0; b < num; b++) {
         choose(hall, b, looks[b].threshold, false);
-        report(hall, b, looks[b].out);
+        report(hall, b, &looks[b]);
         if (hall->params.keep_stages) // classes without a name, too
             choose(hall, b, looks[b].threshold, true);
     }

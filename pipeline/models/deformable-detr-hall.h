@@ -23,8 +23,8 @@ struct ww_detr_found {
 struct ww_detr_seat {
     struct ww_detr_hall *hall;
     struct ww_inlet inlet;
-    int *phrase;           // of each class, -1: nobody asked for it
-    const char **label;    // and that phrase; borrowed from the words
+    const struct ww_words *words; // borrowed
+    int *phrase;                  // of each class, -1: nobody asked for it
     struct ww_detr_found final[WW_MAX_OBJECTS]; // of the last look
     int num_final;
 };
@@ -33,7 +33,8 @@ struct ww_detr_hall {
     struct ww_device *device;
     const struct ww_detr_model *model;
     struct ww_hall_params params;
-    struct ww_detr_found *found; // room for every query and class
+    struct ww_detr_found *found; // room for every query and class: what was chosen last, best first
+    int num_found;
     struct ww_tensor input;
     struct ww_plan *plan;
     struct ww_detr_pass pass;

@@ -53,6 +53,8 @@ void ww_words_free(struct ww_words **pointer)
     free(words->understood);
     free(words->phrases);
     free(words->targets);
+    free(words->given);
+    free(words->thresholds);
     free(words);
     *pointer = NULL;
 }

@@ -18,9 +18,14 @@ struct ww_words {
     char **phrases;    // as given, or the model's classes where none were
     int *targets;      // what each is to the model: its class
     struct ww_understanding *understood; // of each phrase; its texts are ours. NULL: nothing to say
+    int *given;        // which of the phrases as given each came from; NULL: as many, in their order
+    float *thresholds; // of each that has one of its own, else 0; NULL: none has. Set by whoever looks
     bool as_given; // set before: the one phrase is a model's whole text, letter by letter, for a trace
 };
 void ww_words_free(struct ww_words **words);
+// From which score on a phrase is told, where all others are from `threshold` on; and the least of all.
+float ww_words_threshold(const struct ww_words *words, int phrase, float threshold);
+float ww_words_least(const struct ww_words *words, float threshold);
 
 // Frames of one shape, looked at in one way.
 struct ww_look_params {
@@ -52,7 +57,8 @@ struct ww_findings;
 struct ww_look {
     void *seat;
     const struct ww_frame *frame; // of the shape that the seat is for; borrowed for the call
-    float threshold;
+    float threshold; // of phrases that have none of their own
+    float nms;       // boxes of a phrase that overlap by more than that are one; 0: the family's own rule
     struct ww_findings *out;
 };
 
@@ -62,8 +68,17 @@ struct ww_findings {
     int num_captions; // texts that the phrases were asked in, if more than one was needed
     char words[WW_MAX_OBJECTS][WW_WORDS_BYTES];
     struct ww_object objects[WW_MAX_OBJECTS];
+    float boxes[WW_MAX_OBJECTS][4]; // of the objects, not clamped
     struct ww_keypoint keypoints[WW_MAX_OBJECTS * WW_MAX_KEYPOINTS];
 };
+
+// Adds an object with a box in px of a frame of that size, best first: clamps the box, and leaves the object out
+// if nothing is left of it, if a better one of its phrase overlaps it by more than `nms` (intersection over
+// union, of boxes as they are given; 0: no matter), or if there is no room. Whether it was added.
+bool ww_findings_add(struct ww_findings *findings, const struct ww_object *found, const float box[4], int width,
+                     int height, float nms);
+// Intersection over union; 0 where they do not meet.
+float ww_box_iou(const float a[4], const float b[4]);
 
 struct ww_family {
     const char *name; // model_type of config.json

@@ -155,9 +155,11 @@ static bool understand(const void *opaque, enum ww_task task, const char *const 
     words->num_phrases = keep ? 1 : p->num_phrases;
     words->phrases = room((size_t)words->num_phrases, sizeof *words->phrases);
     words->targets = room((size_t)words->num_phrases, sizeof *words->targets);
+    words->given = room((size_t)words->num_phrases, sizeof *words->given);
     for (int i = 0; i < words->num_phrases; i++) {
         words->phrases[i] = strdup(keep ? phrases[0] : p->phrases[i]);
         words->targets[i] = i;
+        words->given[i] = p->given[i];
         if (!words->phrases[i])
             abort();
     }

@@ -280,11 +280,17 @@ static void keep(struct ww_gdino_hall *s, int b, int caption, const struct ww_gd
     ww_utf8_tidy(to->words); // where it was cut
 }
 
+static int phrase_of(const struct ww_gdino_seat *seat, const struct ww_gdino_found *found)
+{
+    return found->phrase < 0 || seat->asked->as_given ? 0 : found->phrase;
+}
+
 // What of a caption was found in picture `b`, by a plan that just ran.
 static void find(struct ww_gdino_hall *s, int b, int caption, struct ww_plan *plan,
                  const struct ww_gdino_pass *pass)
 {
-    const struct ww_gdino_caption *c = &s->places[b].seat->prompt->captions[caption];
+    const struct ww_gdino_seat *seat = s->places[b].seat;
+    const struct ww_gdino_caption *c = &seat->prompt->captions[caption];
     const struct ww_tensor t = pass->logits;
     const float *logits = ww_plan_host(plan, t), *boxes = ww_plan_host(plan, pass->boxes);
     float likely[WW_GDINO_MAX_TOKENS];
@@ -299,7 +305,7 @@ static void find(struct ww_gdino_hall *s, int b, int caption, struct ww_plan *pl
                       : ww_gdino_match(c, likely);
             found.score = m.score;
             found.phrase = m.phrase;
-            if (m.score > s->places[b].seat->threshold)
+            if (m.score > ww_words_threshold(seat->asked, phrase_of(seat, &found), seat->threshold))
                 keep(s, b, caption, &found, likely);
         }
     }
@@ -314,35 +320,26 @@ void ww_gdino_box(const struct ww_gdino_seat *p, const struct ww_gdino_found *fo
     out[3] = (box[1] + box[3] / 2) * h;
 }
 
-static float clamp(float x, int high)
+static void report(const struct ww_gdino_seat *seat, const struct ww_look *look)
 {
-    return fminf(fmaxf(x, 0), (float)high);
-}
-
-static void report(struct ww_gdino_hall *s, int b, struct ww_findings *out)
-{
-    struct ww_gdino_seat *p = s->places[b].seat;
-    qsort(p->found, (size_t)p->num_found, sizeof *p->found, by_score);
+    struct ww_findings *out = look->out;
+    qsort(seat->found, (size_t)seat->num_found, sizeof *seat->found, by_score);
     out->num_objects = 0;
     out->keypoint_set = NULL;
-    out->num_captions = p->prompt->num_captions > 1 ? p->prompt->num_captions : 0;
-    for (int i = 0; i < p->num_found && out->num_objects < WW_MAX_OBJECTS; i++) {
-        const struct ww_gdino_found *f = &p->found[i];
-        float box[4];
-        ww_gdino_box(p, f, box);
+    out->num_captions = seat->prompt->num_captions > 1 ? seat->prompt->num_captions : 0;
+    for (int i = 0; i < seat->num_found && out->num_objects < WW_MAX_OBJECTS; i++) {
+        const struct ww_gdino_found *f = &seat->found[i];
+        const int phrase = phrase_of(seat, f);
         char *words = out->words[out->num_objects];
+        float box[4];
         memcpy(words, f->words, sizeof f->words);
-        const int phrase = f->phrase < 0 || p->asked->as_given ? 0 : f->phrase;
-        const struct ww_object object = {.phrase = phrase,
-                                         .label = p->asked->phrases[phrase],
-                                         .words = words,
-                                         .score = f->score,
-                                         .x0 = clamp(box[0], p->inlet.params.width),
-                                         .y0 = clamp(box[1], p->inlet.params.height),
-                                         .x1 = clamp(box[2], p->inlet.params.width),
-                                         .y1 = clamp(box[3], p->inlet.params.height)};
-        if (object.x1 > object.x0 && object.y1 > object.y0)
-            out->objects[out->num_objects++] = object;
+        ww_gdino_box(seat, f, box);
+        ww_findings_add(out,
+                        &(struct ww_object){.phrase = phrase,
+                                            .label = seat->asked->phrases[phrase],
+                                            .words = words,
+                                            .score = f->score},
+                        box, seat->inlet.params.width, seat->inlet.params.height, look->nms);
     }
 }
 
@@ -395,7 +392,7 @@ bool ww_gdino_look(void *opaque, const struct ww_look *looks, int num, struct ww
         if (!look_again(hall, i, err))
             return false;
     for (int b = 0; b < num; b++)
-        report(hall, b, looks[b].out);
+        report(hall->places[b].seat, &looks[b]);
     return true;
 }
 

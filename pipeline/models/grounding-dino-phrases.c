@@ -45,6 +45,7 @@ void ww_gdino_prompt_destroy(struct ww_gdino_prompt **pointer)
     for (int i = 0; i < p->num_phrases; i++)
         free(p->phrases[i]);
     free(p->phrases);
+    free(p->given);
     free(p->captions);
     free(p);
     *pointer = NULL;
@@ -86,7 +87,7 @@ static void close_caption(struct ww_gdino_prompt *p, const struct ww_gdino_vocab
 
 // `bytes` of `text`, which are not blank at either end, become a phrase; `mark` closes it.
 static bool add_phrase(struct ww_gdino_prompt *p, const struct ww_gdino_vocabulary *v, const char *text,
-                       size_t bytes, int32_t mark, struct ww_error *err)
+                       size_t bytes, int given, int32_t mark, struct ww_error *err)
 {
     const int most = v->max_tokens - 3; // [CLS], the mark and [SEP]
     const int shown = bytes < 60 ? (int)bytes : 60;
@@ -116,18 +117,20 @@ static bool add_phrase(struct ww_gdino_prompt *p, const struct ww_gdino_vocabula
         put(c, (int32_t)ids[i], p->num_phrases, false);
     put(c, mark, p->num_phrases, true);
     p->phrases = realloc(p->phrases, sizeof *p->phrases * (size_t)(p->num_phrases + 1));
+    p->given = realloc(p->given, sizeof *p->given * (size_t)(p->num_phrases + 1));
     char *copy = room(bytes + 2, 1);
     memcpy(copy, text, bytes);
     if (mark != v->ends[2]) // it is said, as it was
         copy[bytes] = '?';
-    if (!p->phrases)
+    if (!p->phrases || !p->given)
         abort();
+    p->given[p->num_phrases] = given;
     p->phrases[p->num_phrases++] = copy;
     return true;
 }
 
 static bool add_phrases(struct ww_gdino_prompt *p, const struct ww_gdino_vocabulary *v, const char *text,
-                        struct ww_error *err)
+                        int given, struct ww_error *err)
 {
     const int before = p->num_phrases;
     if (!ww_utf8_valid(text, strlen(text)))
@@ -139,7 +142,7 @@ static bool add_phrases(struct ww_gdino_prompt *p, const struct ww_gdino_vocabul
             at++;
         while (at < stop && isspace((unsigned char)stop[-1]))
             stop--;
-        if (at < stop && !add_phrase(p, v, at, (size_t)(stop - at),
+        if (at < stop && !add_phrase(p, v, at, (size_t)(stop - at), given,
                                      v->ends[*end == '?' ? 3 : 2], err))
             return false;
     }
@@ -155,7 +158,7 @@ struct ww_gdino_prompt *ww_gdino_prompt_create(const struct ww_gdino_vocabulary 
     bool ok = num_phrases > 0 ||
               ww_fail(err, WW_E_TEXT, "this model looks for what it is told, and no phrase is given");
     for (int i = 0; ok && i < num_phrases; i++)
-        ok = add_phrases(p, v, phrases[i], err);
+        ok = add_phrases(p, v, phrases[i], i, err);
     if (ok)
         close_caption(p, v);
     else
@@ -190,6 +193,7 @@ struct ww_gdino_prompt *ww_gdino_prompt_as_given(const struct ww_gdino_vocabular
     struct ww_gdino_caption *c = add_caption(p, v);
     const int num = all < (size_t)v->max_tokens ? (int)all : v->max_tokens;
     p->phrases = room((size_t)num, sizeof *p->phrases);
+    p->given = room((size_t)num, sizeof *p->given); // all of it came from one
     int first = 1; // of a phrase
     for (int i = 1; i < num; i++) {
         const int32_t id = (int32_t)ids[i];

@@ -20,6 +20,7 @@ struct ww_gdino_caption {
 struct ww_gdino_prompt {
     int num_phrases;
     char **phrases; // as they were, without blanks around them and, but for a question, their mark
+    int *given;     // which of the phrases as given each came from
     int num_captions; // more than one where the phrases do not fit into one
     struct ww_gdino_caption *captions;
 };

@@ -381,51 +381,29 @@ static int read_list(struct session *s)
     return num;
 }
 
-static float iou(const struct found *a, const struct found *b)
-{
-    const float w = fminf(a->x1, b->x1) - fmaxf(a->x0, b->x0);
-    const float h = fminf(a->y1, b->y1) - fmaxf(a->y0, b->y0);
-    if (w <= 0 || h <= 0)
-        return 0;
-    const float all = (a->x1 - a->x0) * (a->y1 - a->y0) + (b->x1 - b->x0) * (b->y1 - b->y0);
-    return w * h / (all - w * h);
-}
-
-static float clamp(float x, float high)
-{
-    return fminf(fmaxf(x, 0), high);
-}
-
 // Drops what a better one of the same class covers, and turns the rest into objects.
-static void add_objects(struct session *s, int num, struct ww_findings *out)
+static void add_objects(struct session *s, int num, const struct ww_look *look)
 {
-    const struct found *kept[WW_MAX_OBJECTS];
     const float sx = (float)s->params.width / (float)s->input_w;
     const float sy = (float)s->params.height / (float)s->input_h;
-    out->num_objects = 0;
-    for (int i = 0; i < num && out->num_objects < WW_MAX_OBJECTS; i++) {
+    look->out->num_objects = 0;
+    for (int i = 0; i < num && look->out->num_objects < WW_MAX_OBJECTS; i++) {
         const struct found *f = &s->found[i];
-        bool covered = false;
-        for (int k = 0; k < out->num_objects; k++)
-            covered |= kept[k]->head == f->head && iou(kept[k], f) > duplicate_iou;
-        const struct ww_object object = {.phrase = s->heads[f->head],
-                                         .label = s->words.phrases[s->heads[f->head]],
-                                         .score = f->score,
-                                         .x0 = clamp(f->x0 * sx, (float)s->params.width),
-                                         .y0 = clamp(f->y0 * sy, (float)s->params.height),
-                                         .x1 = clamp(f->x1 * sx, (float)s->params.width),
-                                         .y1 = clamp(f->y1 * sy, (float)s->params.height)};
-        if (covered || object.x1 <= object.x0 || object.y1 <= object.y0)
+        const int phrase = s->heads[f->head];
+        const float box[4] = {f->x0 * sx, f->y0 * sy, f->x1 * sx, f->y1 * sy};
+        if (f->score < ww_words_threshold(&s->words, phrase, look->threshold))
             continue;
-        kept[out->num_objects] = f;
-        out->objects[out->num_objects++] = object;
+        ww_findings_add(look->out,
+                        &(struct ww_object){
+                            .phrase = phrase, .label = s->words.phrases[phrase], .score = f->score},
+                        box, s->params.width, s->params.height,
+                        look->nms > 0 ? look->nms : duplicate_iou);
     }
 }
 
-static bool detect(struct session *s, float threshold, struct ww_findings *out,
-                   struct ww_error *err)
+static bool detect(struct session *s, const struct ww_look *look, struct ww_error *err)
 {
-    ((float *)ww_plan_params(s->detect))[4 * PARAM_FLOOR] = threshold;
+    ((float *)ww_plan_params(s->detect))[4 * PARAM_FLOOR] = ww_words_least(&s->words, look->threshold);
     memset(ww_plan_host(s->detect, s->list), 0, 16);
     if (!ww_plan_run(s->detect, 1, err))
         return false;
@@ -436,7 +414,7 @@ static bool detect(struct session *s, float threshold, struct ww_findings *out,
                (float[]){s->found[i].x0, s->found[i].y0, s->found[i].x1, s->found[i].y1,
                          s->found[i].score, (float)s->words.targets[s->heads[s->found[i].head]]},
                sizeof s->final[i]);
-    add_objects(s, num, out);
+    add_objects(s, num, look);
     return true;
 }
 
@@ -484,15 +462,15 @@ static bool look_closer(struct session *s, int first, int num, struct ww_finding
     return true;
 }
 
-static bool look_at(struct session *s, const struct ww_frame *frame, float threshold,
-                    struct ww_findings *out, struct ww_error *err)
+static bool look_at(struct session *s, const struct ww_look *look, struct ww_error *err)
 {
-    ww_picture_pack(frame, (char *)s->picture->map + 64);
+    struct ww_findings *out = look->out;
+    ww_picture_pack(look->frame, (char *)s->picture->map + 64);
     out->num_objects = 0;
     out->keypoint_set = s->pose ? "coco-17" : NULL;
     if (whole_frame_is_crop(s))
         out->num_objects = 1;
-    else if (!detect(s, threshold, out, err))
+    else if (!detect(s, look, err))
         return false;
     for (int i = 0; s->pose && i < out->num_objects; i += MAX_CROPS) {
         const int left = out->num_objects - i;
@@ -508,7 +486,7 @@ static bool look(void *opaque, const struct ww_look *looks, int num, struct ww_e
     bool ok = true;
     for (int i = 0; ok && i < num; i++) {
         hall->last = looks[i].seat;
-        ok = look_at(looks[i].seat, looks[i].frame, looks[i].threshold, looks[i].out, err);
+        ok = look_at(looks[i].seat, &looks[i], err);
     }
     return ok;
 }

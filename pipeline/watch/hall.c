@@ -90,7 +90,8 @@ static void enlarge(struct ww_engine *engine, struct hall *hall, int wanted)
         room = 2 * room < hall->most ? 2 * room : hall->most;
     if (room == hall->room || hall->full)
         return;
-    const double more = (double)hall->bytes * room / hall->room, all = (double)engine->device->info.memory_bytes;
+    const double more = (double)hall->bytes * room / hall->room;
+    const double all = (double)engine->device->info.memory_bytes;
     struct ww_error err = {0};
     uint64_t bytes;
     void *own = NULL;

@@ -130,6 +130,7 @@ static void look(struct ww_engine *engine, struct ww_turn *turn)
             .seat = w->seat.own,
             .frame = &w->taken.frame,
             .threshold = w->taken.threshold > 0 ? w->taken.threshold : w->own_threshold,
+            .nms = w->nms,
             .out = &w->findings};
         turn->expected_ns += w->took_ns;
     }
@@ -233,8 +234,8 @@ static struct ww_watch *next_companion(const struct ww_engine *engine, const str
     return longest;
 }
 
-// Serves a watch, together with what waits in the same hall, as long as that fits into `most_ns`. The lock is let
-// go while the device works.
+// Serves a watch, together with what waits in the same hall, as long as that fits into `most_ns`. The lock is
+// let go while the device works.
 static void serve(struct ww_watch *first, int64_t most_ns)
 {
     struct ww_engine *engine = first->engine;

@@ -12,6 +12,7 @@ struct ww_watch {
     enum ww_task task;
     int input_size, input_width, input_height;
     int batch; // 0: the device's choice
+    float nms; // 0: the model's own
     ww_result_fn on_result;
     void *opaque;
 

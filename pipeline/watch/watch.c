@@ -12,9 +12,34 @@ struct creation {
     bool ok;
 };
 
-static struct ww_words *understand(const struct ww_watch *watch, const char *const *phrases, int num,
-                                   uint32_t revision, struct ww_error *err)
+static bool check_thresholds(const char *const *phrases, const float *thresholds, int num, struct ww_error *err)
 {
+    for (int i = 0; thresholds && i < num; i++)
+        if (!(thresholds[i] >= 0 && thresholds[i] <= 1))
+            return ww_fail(err, WW_E_CONFIG, "threshold %g of '%.60s': must be from 0 to 1",
+                           (double)thresholds[i], phrases[i]);
+    return true;
+}
+
+// A phrase that a model takes for several gives its threshold to each of them.
+static void set_thresholds(struct ww_words *words, const float *thresholds, int num)
+{
+    if (!thresholds || !num)
+        return;
+    words->thresholds = calloc((size_t)words->num_phrases + 1, sizeof *words->thresholds);
+    if (!words->thresholds)
+        abort();
+    for (int i = 0; i < words->num_phrases; i++) {
+        const int from = words->given ? words->given[i] : i;
+        words->thresholds[i] = from < num ? thresholds[from] : 0;
+    }
+}
+
+static struct ww_words *understand(const struct ww_watch *watch, const char *const *phrases,
+                                   const float *thresholds, int num, uint32_t revision, struct ww_error *err)
+{
+    if (!check_thresholds(phrases, thresholds, num, err))
+        return NULL;
     struct ww_words *words = calloc(1, sizeof *words);
     if (!words)
         abort();
@@ -22,6 +47,8 @@ static struct ww_words *understand(const struct ww_watch *watch, const char *con
     if (!watch->loaded->family->understand(watch->loaded->model, watch->task, phrases, num, words,
                                            err))
         ww_words_free(&words);
+    else
+        set_thresholds(words, thresholds, num);
     return words;
 }
 
@@ -32,7 +59,8 @@ static void create_job(struct ww_engine *engine, void *opaque)
     watch->loaded = ww_engine_load(engine, c->params->model ? c->params->model : "nano", c->err);
     if (!watch->loaded)
         return;
-    watch->words = understand(watch, c->params->phrases, c->params->num_phrases, 1, c->err);
+    watch->words = understand(watch, c->params->phrases, c->params->thresholds, c->params->num_phrases, 1,
+                              c->err);
     if (!watch->words) {
         ww_engine_unload(engine, watch->loaded);
         return;
@@ -56,6 +84,8 @@ static bool check_params(const struct ww_watch_params *p, struct ww_error *err)
         !p->input_width != !p->input_height)
         return ww_fail(err, WW_E_CONFIG,
                        "input width and height must both be given, or neither; none is negative");
+    if (!(p->nms >= 0 && p->nms <= 1))
+        return ww_fail(err, WW_E_CONFIG, "nms %g: must be from 0 to 1", (double)p->nms);
     if (p->batch < 0 || p->batch > WW_MAX_BATCH)
         return ww_fail(err, WW_E_CONFIG, "batch %d: must be from 0 to %d", p->batch, WW_MAX_BATCH);
     return true;
@@ -76,6 +106,7 @@ struct ww_watch *ww_watch_create(struct ww_engine *engine, const struct ww_watch
     watch->input_width = params->input_width;
     watch->input_height = params->input_height;
     watch->batch = params->batch;
+    watch->nms = params->nms;
     watch->on_result = params->on_result;
     watch->opaque = params->opaque;
     struct creation creation = {.watch = watch, .params = params, .err = err};
@@ -197,9 +228,18 @@ static bool same_words(const struct ww_words *a, const struct ww_words *b)
     return true;
 }
 
+static bool same_thresholds(const struct ww_words *a, const struct ww_words *b)
+{
+    for (int i = 0; i < a->num_phrases; i++)
+        if (ww_words_threshold(a, i, 0) != ww_words_threshold(b, i, 0))
+            return false;
+    return true;
+}
+
 struct rewording {
     struct ww_watch *watch;
     const char *const *phrases;
+    const float *thresholds;
     int num_phrases;
     struct ww_error *err;
     uint32_t revision;
@@ -212,13 +252,16 @@ static void reword_job(struct ww_engine *engine, void *opaque)
     struct ww_watch *watch = r->watch;
     if (!ww_engine_reload(engine, watch->loaded, r->err))
         return;
-    struct ww_words *words =
-        understand(watch, r->phrases, r->num_phrases, watch->revision + 1, r->err);
+    struct ww_words *words = understand(watch, r->phrases, r->thresholds, r->num_phrases,
+                                        watch->revision + 1, r->err);
     if (!words)
         return;
     pthread_mutex_lock(&engine->lock);
     const struct ww_words *newest = watch->words_next ? watch->words_next : watch->words;
-    if (!same_words(newest, words)) {
+    const bool same = same_words(newest, words);
+    if (same)
+        words->revision = newest->revision;
+    if (!same || !same_thresholds(newest, words)) {
         struct ww_words *never_used = watch->words_next;
         watch->words_next = words;
         watch->revision = words->revision;
@@ -229,10 +272,10 @@ static void reword_job(struct ww_engine *engine, void *opaque)
     ww_words_free(&words);
 }
 
-uint32_t ww_watch_set_phrases(struct ww_watch *watch, const char *const *phrases, int num_phrases,
-                              struct ww_error *err)
+uint32_t ww_watch_set_phrases(struct ww_watch *watch, const char *const *phrases, const float *thresholds,
+                              int num_phrases, struct ww_error *err)
 {
-    struct rewording r = {watch, phrases, num_phrases, err, 0};
+    struct rewording r = {watch, phrases, thresholds, num_phrases, err, 0};
     ww_engine_do(watch->engine, reword_job, &r);
     return r.revision;
 }

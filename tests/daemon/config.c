@@ -31,7 +31,7 @@ static const struct {
     {"{}", "found no \"streams\""},
     {"{\"streams\":[]}", "streams: found a list, allowed is an object of up to 1000 streams"},
     {"{\"streams\":{},\"devise\":\"x\"}", "unknown key \"devise\"; did you mean \"device\"? (allowed are "
-                                          "publish, device, status_interval, streams)"},
+                                          "publish, device, batch, status_interval, streams)"},
     {"{\"streams\":{},\"status_interval\":0}",
      "status_interval: found 0, allowed is a number from 0.1 to 60"},
     {"{\"streams\":{},\"publish\":{\"endpoint\":\"tcp://0.0.0.0:5000\"}}",
@@ -74,6 +74,17 @@ static const struct {
      "task: found \"spot\", allowed is one of \"detect\""},
     {STREAM("\"url\":\"test:\",\"watches\":[{\"phrases\":\"person\"}]"), "phrases: found \"person\""},
     {STREAM("\"url\":\"test:\",\"watches\":[{\"phrases\":[\"a\",\" \"]}]"), "phrases[1]: found \" \""},
+    {STREAM("\"url\":\"test:\",\"watches\":[{\"phrases\":[7]}]"),
+     "phrases[0]: found 7, allowed is a string of 1 to 1000 bytes that is not blank, or {\"phrase\""},
+    {STREAM("\"url\":\"test:\",\"watches\":[{\"phrases\":[\"a\",{\"threshold\":0.5}]}]"),
+     "phrases[1]: found no \"phrase\""},
+    {STREAM("\"url\":\"test:\",\"watches\":[{\"phrases\":[{\"phrase\":\"a\",\"threshold\":2}]}]"),
+     "streams.gate.watches[0].phrases[0].threshold: found 2, allowed is a number from 0 to 1"},
+    {STREAM("\"url\":\"test:\",\"watches\":[{\"phrases\":[{\"phrase\":\" \"}]}]"), "phrases[0].phrase: found \" \""},
+    {STREAM("\"url\":\"test:\",\"watches\":[{\"phrases\":[{\"phrase\":\"a\",\"trashold\":0.5}]}]"),
+     "did you mean \"threshold\"?"},
+    {STREAM("\"url\":\"test:\",\"watches\":[{\"nms\":1.5}]"), "nms: found 1.5, allowed is a number from 0 to 1"},
+    {"{\"streams\":{},\"batch\":65}", "batch: found 65, allowed is a whole number from 0 to 64"},
     {STREAM("\"url\":\"test:\",\"watches\":[{\"input_width\":512}]"), "only one of input_width"},
     {STREAM("\"url\":\"test:\",\"watches\":[{\"input_size\":1}]"), "a whole number from 32 to 16384"},
     {STREAM("\"url\":\"rtsp://h/\",\"credentials\":{\"user\":\"u\"}," WATCHES),
@@ -117,7 +128,8 @@ static void test_good(void)
     struct config *c = parse(
         "// a yard\n{ /* all of it */ \"publish\": {\"endpoint\": \"tcp://127.0.0.1:5601\"},\n"
         "\"streams\": {\"gate\": {\"url\": \"rtsp://vi%40wer:ge%2Fheim@cam.local:8554/a?b=//c\",\n"
-        "\"transport\": \"udp\", \"watches\": [{\"phrases\": [\"a // b\", \"c /* d */\"]},\n"
+        "\"transport\": \"udp\", \"watches\": [{\"phrases\": [\"a // b\", \"c /* d */\", {\"threshold\": 0.4, \"phrase\": \"e:0.5\"}],\n"
+        "\"nms\": 0.7},\n"
         "{\"name\": \"people\", \"task\": \"pose\", \"threshold\": 0.25}]},\n"
         "\"door\": {\"url\": \"file:///a%20b.mp4\", \"watches\": [{}], \"enabled\": false}}}",
         problems);
@@ -135,6 +147,11 @@ static void test_good(void)
     CHECK_CMP((int)gate->transport, ==, TRANSPORT_UDP);
     CHECK_STR(gate->watches[0].phrases[0], "a // b");
     CHECK_STR(gate->watches[0].phrases[1], "c /* d */");
+    CHECK_STR(gate->watches[0].phrases[2], "e:0.5");
+    CHECK(gate->watches[0].phrases[3] == NULL);
+    CHECK_NEAR(gate->watches[0].thresholds[1], 0, 0);
+    CHECK_NEAR(gate->watches[0].thresholds[2], 0.4, 0);
+    CHECK_NEAR(gate->watches[0].nms, 0.7, 0);
     CHECK_STR(gate->watches[0].name, "detect");
     CHECK_STR(gate->watches[0].model, "nano");
     CHECK_CMP((int)gate->watches[1].task, ==, WW_TASK_POSE);

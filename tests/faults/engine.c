@@ -169,7 +169,7 @@ static void check_absence(struct ww_engine *engine, struct ww_watch *watch)
     strike(FAULT_MEMORY, 1, true);
     CHECK(!look(watch, &err));
     CHECK_NEAR(ww_watch_threshold(watch), 0.01, 1e-6);
-    CHECK(!ww_watch_set_phrases(watch, (const char *[]){"car"}, 1, &err));
+    CHECK(!ww_watch_set_phrases(watch, (const char *[]){"car"}, NULL, 1, &err));
     struct ww_watch *another = create(engine, &err);
     CHECK(!another);
     CHECK(err.code == WW_E_DEVICE || err.code == WW_E_MEMORY);

@@ -456,7 +456,7 @@ static void check_changes(struct stream *s)
     pictures[4] = mine;
     look_alone(&other);
     pictures[4] = his;
-    CHECK_CMP(ww_watch_set_phrases(s[0].watch, words[4], num_words(4), &err), ==, 2u);
+    CHECK_CMP(ww_watch_set_phrases(s[0].watch, words[4], NULL, num_words(4), &err), ==, 2u);
     s[0].alone = other.alone;
     for (int round = 0; round < 2; round++) {
         close_gate();

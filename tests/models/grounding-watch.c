@@ -72,7 +72,7 @@ static void change(struct ww_engine *engine, struct ww_watch *watch, const struc
     static struct found now, fresh;
     const uint64_t before = recorded(engine);
     check_about("revision %u, '%s'", revision, phrases[0]);
-    CHECK_CMP(ww_watch_set_phrases(watch, phrases, num, &err), ==, revision);
+    CHECK_CMP(ww_watch_set_phrases(watch, phrases, NULL, num, &err), ==, revision);
     if (!look(watch, frame, &now))
         return;
     CHECK_CMP(now.revision, ==, revision);
@@ -82,6 +82,50 @@ static void change(struct ww_engine *engine, struct ww_watch *watch, const struc
     if (other && look(other, frame, &fresh))
         compare(&now, &fresh);
     ww_watch_destroy(&other);
+}
+
+// Each phrase has its own threshold where it was given one, and what remains is what was there before; they
+// change without a new revision, for the words are the same. A text of two phrases gives its to both.
+static void change_thresholds(struct ww_engine *engine, struct ww_watch *watch, const struct ww_frame *frame,
+                              const char *const *phrases)
+{
+    static struct found all, some;
+    struct ww_error err = {0};
+    const uint64_t before = recorded(engine);
+    check_about("thresholds");
+    ww_watch_set_threshold(watch, 0.05f);
+    if (!look(watch, frame, &all))
+        return;
+    float middle = 0; // of the second phrase: some of its objects are below
+    for (int i = 0; i < all.num; i++)
+        middle = all.objects[i].phrase == 1 && all.objects[i].score < 0.999f * all.objects[0].score
+                     ? all.objects[i].score
+                     : middle;
+    middle *= 1.2f;
+    CHECK_CMP(ww_watch_set_phrases(watch, phrases, (float[]){0, middle}, 2, &err), ==, all.revision);
+    if (!look(watch, frame, &some))
+        return;
+    int want = 0, dropped = 0;
+    for (int i = 0; i < all.num; i++) {
+        const bool stays = all.objects[i].phrase == 0 || all.objects[i].score > middle;
+        dropped += !stays;
+        if (stays && want < some.num)
+            CHECK(some.objects[want].score == all.objects[i].score &&
+                  some.objects[want].phrase == all.objects[i].phrase);
+        want += stays;
+    }
+    CHECK_CMP(dropped, >, 0);
+    CHECK(some.num == want || all.num == 100); // what did not fit may come
+    CHECK_CMP(some.revision, ==, all.revision);
+    CHECK_CMP(recorded(engine), ==, before);
+
+    const char *const text[] = {"a cat. a remote control."};
+    CHECK_CMP(ww_watch_set_phrases(watch, text, (float[]){middle}, 1, &err), ==, all.revision);
+    if (look(watch, frame, &some))
+        for (int i = 0; i < some.num; i++)
+            CHECK_CMP(some.objects[i].score, >, middle);
+    CHECK(!ww_watch_set_phrases(watch, phrases, (float[]){0, 1.5f}, 2, &err) && err.code == WW_E_CONFIG);
+    CHECK_HAS(err.text, "threshold 1.5 of 'a remote control'");
 }
 
 int main(void)
@@ -115,9 +159,10 @@ int main(void)
         change(engine, watch, &frame, first, 2, 4, 1);
         const char *const none[] = {"..."};
         check_about("no words");
-        CHECK_CMP(ww_watch_set_phrases(watch, none, 1, &err), ==, 0);
+        CHECK_CMP(ww_watch_set_phrases(watch, none, NULL, 1, &err), ==, 0);
         CHECK(strstr(err.text, "no words"));
         CHECK(look(watch, &frame, &found) && found.revision == 4); // the old ones stay
+        change_thresholds(engine, watch, &frame, first);
     }
     ww_watch_destroy(&watch);
     ww_reader_close(&reader);

@@ -118,7 +118,7 @@ static void check_rewording(struct ww_engine *engine, struct ww_watch *watch,
         return;
     ww_engine_stats(engine, &before);
     const char *phrases[] = {"person", "car"};
-    CHECK_CMP(ww_watch_set_phrases(watch, phrases, 2, &err), ==, 2u);
+    CHECK_CMP(ww_watch_set_phrases(watch, phrases, NULL, 2, &err), ==, 2u);
     allocations = 0;
     const struct ww_result *result = ww_watch_look(watch, frame, &err);
     CHECK(result && result->revision == 2);

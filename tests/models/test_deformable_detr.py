@@ -95,6 +95,15 @@ def batch_is_alone(watchword, device, variant):
     check(not np.array_equal(alone[0]["out.logits"], alone[1]["out.logits"]), "the pictures differ")
 
 
+def picture_of(folder, width, height):
+    """A picture of that size, no two rows of which are alike."""
+    path = os.path.join(folder, "p.ppm")
+    y, x = np.mgrid[0:height, 0:width]
+    pixels = np.stack([7 * x + y, x * y % 251, 3 * y - x], 2) % 256
+    open(path, "wb").write(b"P6\n%d %d\n255\n" % (width, height) + pixels.astype(np.uint8).tobytes())
+    return path
+
+
 def spoil(folder, change):
     """A copy of a model whose weights' header or numbers, or configuration, are changed."""
     model = os.path.join(folder, "model")
@@ -167,6 +176,27 @@ def sizes(watchword, device):
     check(got is None and "make it larger" in said, "too few places to choose from")
 
 
+def frames(watchword, device, variant, thin):
+    """Frames from one pixel to 4K, thin ones and those that nobody has: a result, or a sentence."""
+    sizes = (((1, 1), None), ((1, 4000), thin), ((4000, 1), thin), ((3, 2), None), ((17, 5000), None), ((3840, 2160), None),
+             ((20000, 1), "16384"), ((1, 20000), "16384"))
+    with tempfile.TemporaryDirectory() as folder:
+        for (w, h), told in sizes:
+            done = subprocess.run(
+                [watchword, "run", "--model", os.path.join(HERE, variant, "model"), "--threshold", "0.05",
+                 *(["--device", device] if device else []), picture_of(folder, w, h)],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            seen, said = [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+            if told:
+                check(not seen and told in said, f"{w}x{h}: refused with {told!r}: {said or seen}")
+                continue
+            check(len(seen) == 1 and (seen[0]["frame"]["width"], seen[0]["frame"]["height"]) == (w, h),
+                  f"{w}x{h}: {said}")
+            for o in seen[0]["objects"] if seen else []:
+                x0, y0, x1, y1 = o["box"]
+                check(0 <= x0 <= x1 <= w and 0 <= y0 <= y1 <= h and 0 < o["score"] <= 1, f"{w}x{h}: {o}")
+
+
 def main():
     watchword, device = sys.argv[1:]
     for variant, case in CASES:
@@ -175,6 +205,8 @@ def main():
         batch_is_alone(watchword, device, variant)
     wrong_ones(watchword, device)
     sizes(watchword, device)
+    frames(watchword, device, "plain", None)
+    frames(watchword, device, "two-stage", "make it larger")
     return 1 if failures else 0
 
 

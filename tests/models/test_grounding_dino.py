@@ -99,11 +99,26 @@ def batch_is_alone(watchword, device):
     check(not np.array_equal(alone[0]["out.boxes"], alone[1]["out.boxes"]), "the pictures differ")
 
 
+def picture_of(folder, width, height):
+    """A picture of that size, no two rows of which are alike."""
+    path = os.path.join(folder, "p.ppm")
+    y, x = np.mgrid[0:height, 0:width]
+    pixels = np.stack([7 * x + y, x * y % 251, 3 * y - x], 2) % 256
+    open(path, "wb").write(b"P6\n%d %d\n255\n" % (width, height) + pixels.astype(np.uint8).tobytes())
+    return path
+
+
 def run(watchword, device, model, phrases, *options, picture=("a-single", "image0.ppm")):
     command = [watchword, "run", "--model", model, "--task", "ground", "--phrases", phrases, *options,
                *(["--device", device] if device else []), os.path.join(HERE, *picture)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def iou(a, b):
+    w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    both = max(w, 0) * max(h, 0)
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
 def words(watchword, device):
@@ -129,6 +144,20 @@ def words(watchword, device):
     whole, said = run(watchword, device, model + ":whole", "a cat; a remote control", "--threshold", "0.2")
     check(whole and {o["phrase"] for o in whole[0]["objects"]} == {0, 1}, f"whole phrases {said}")
 
+    # A threshold behind a phrase is that phrase's; boxes that are one.
+    low, said = run(watchword, device, model, "a cat; a remote control", "--threshold", "0.05")
+    own, said = run(watchword, device, model, "a cat:0.4; a remote control", "--threshold", "0.05")
+    check(own and own[0]["objects"] == [o for o in low[0]["objects"] if o["phrase"] == 1 or o["score"] > 0.4] or
+          len(low[0]["objects"]) == 100, f"a threshold of its own: {said}")
+    check({o["label"] for o in own[0]["objects"]} == {"a cat", "a remote control"}, "labels without thresholds")
+    fewer, said = run(watchword, device, model, "a cat; a remote control", "--threshold", "0.05", "--nms", "0.5")
+    kept = fewer[0]["objects"]
+    check(0 < len(kept) < len(low[0]["objects"]), f"boxes that are one: {said}")
+    check(all(iou(a["box"], b["box"]) < 0.501 for i, a in enumerate(kept) for b in kept[:i]
+              if a["phrase"] == b["phrase"]), "none is left that a better one covers")
+    seen, said = run(watchword, device, model, "a cat:1.4")
+    check(not seen and "--phrases" in said and "1.4" in said, f"a threshold that is none: {said}")
+
     # 90 phrases are two texts: what the second finds is what it finds alone.
     many = [f"cat {chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(90)]
     seen, said = run(watchword, device, model, "; ".join(many), "--threshold", "0.2")
@@ -138,10 +167,11 @@ def words(watchword, device):
     check(max(labels) > 60 > min(labels), f"both texts find something: {sorted(set(labels))}")
 
     for phrases, told in (("", "no phrase is given"), ("...", "no words"), ("\x01\x02", "no words"),
-                          ("a" * 100000, "can read none"), ("cat " * 25000, "tokens"),
+                          ("." * 100000, "no words"), ("a" * 100000, "can read none"), ("cat " * 25000, "tokens"),
                           ("a." * 2000, "more than 1000 phrases")):
         seen, said = run(watchword, device, model, phrases)
         check(not seen and told in said, f"{phrases[:20]!r}: {said.strip()[:200] or 'no error'}")
+        check(len(said) < 1000 and said.count("\n") == 1, f"{phrases[:20]!r}: one sentence, not {len(said)} bytes")
     seen, said = run(watchword, device, model, "; ".join(f"word {i}" for i in range(300)))
     check(len(seen) == 1 and seen[0]["captions"] > 1, f"300 phrases: {said}")
 
@@ -248,6 +278,24 @@ def sizes(watchword, device):
                   else got is None and "make it larger" in said, f"{pixels}: {said}")
 
 
+def frames(watchword, device):
+    """Frames from one pixel to 4K, thin ones and those that nobody has: a result, or a sentence."""
+    sizes = (((1, 1), None), ((1, 4000), None), ((4000, 1), None), ((3, 2), None), ((17, 5000), None), ((3840, 2160), None),
+             ((20000, 1), "16384"), ((1, 20000), "16384"))
+    with tempfile.TemporaryDirectory() as folder:
+        for (w, h), told in sizes:
+            seen, said = run(watchword, device, os.path.join(HERE, "model"), "a cat", "--threshold", "0.05",
+                             picture=(picture_of(folder, w, h),))
+            if told:
+                check(not seen and told in said, f"{w}x{h}: refused with {told!r}: {said or seen}")
+                continue
+            check(len(seen) == 1 and (seen[0]["frame"]["width"], seen[0]["frame"]["height"]) == (w, h),
+                  f"{w}x{h}: {said}")
+            for o in seen[0]["objects"] if seen else []:
+                x0, y0, x1, y1 = o["box"]
+                check(0 <= x0 <= x1 <= w and 0 <= y0 <= y1 <= h and 0 < o["score"] <= 1, f"{w}x{h}: {o}")
+
+
 def main():
     watchword, device = sys.argv[1:]
     for case in CASES:
@@ -260,6 +308,7 @@ def main():
     wrong_ones(watchword, device)
     wrong_originals(watchword, device)
     sizes(watchword, device)
+    frames(watchword, device)
     return 1 if failures else 0
 
 

@@ -33,7 +33,7 @@ static void check_words(struct ww_watch *watch, const struct ww_frame *frame)
         struct ww_error err = {0};
         check_about("'%s'", cases[i].phrase);
         const double begin = now_ms();
-        const uint32_t revision = ww_watch_set_phrases(watch, &cases[i].phrase, 1, &err);
+        const uint32_t revision = ww_watch_set_phrases(watch, &cases[i].phrase, NULL, 1, &err);
         const double took = now_ms() - begin;
         const struct ww_result *seen = ww_watch_look(watch, frame, &err);
         if (!CHECK(revision > 0 && seen && seen->revision == revision)) {
@@ -75,7 +75,7 @@ int main(void)
         check_words(watch, &frame);
         check_about("'%s'", crane);
         const uint32_t before = ww_watch_revision(watch);
-        CHECK(ww_watch_set_phrases(watch, &crane, 1, &err) == 0 && err.code == WW_E_TEXT);
+        CHECK(ww_watch_set_phrases(watch, &crane, NULL, 1, &err) == 0 && err.code == WW_E_TEXT);
         CHECK_STR(err.text, "'construction crane' is nothing nano can see; nearest: kite 0.32; a "
                             "grounding model can");
         CHECK_CMP(ww_watch_revision(watch), ==, before); // the old words stay

@@ -11,7 +11,7 @@
 static void test_phrases(void)
 {
     static const struct {
-        const char *text, *joined; // phrases with '|' between them
+        const char *text, *joined; // phrases with '|' between them, and thresholds behind '@'
     } good[] = {
         {NULL, ""},
         {"", ""},
@@ -22,6 +22,10 @@ static void test_phrases(void)
         {" [ ] ", ""},
         {"[\"person\",\"car\"]", "person|car"},
         {"\n[ \" a; b \" , \"c\" ]\n", "a; b|c"},
+        {"person:0.4; a dog : .25;car", "person@0.4|a dog@0.25|car"},
+        {"a scale of 1:20; b:1.0", "a scale of 1:20|b@1"},
+        {"[\"a:0.4\", {\"phrase\": \" b \", \"threshold\":0.3},{\"phrase\":\"c\"}]", "a:0.4|b@0.3|c"},
+        {"[{\"threshold\":0,\"phrase\":\"a\"},{\"threshold\" : 5e-1 , \"phrase\" : \"b\" }]", "a|b@0.5"},
         {"[\"\\\"\\\\\\/\\b\\f\\n\\r\\tx\"]", "\"\\/\b\f\n\r\tx"},
         {"[\"\\u00dcber \\ud83d\\uDC15\"]", "\xc3\x9c"
                                             "ber \xf0\x9f\x90\x95"},
@@ -33,13 +37,19 @@ static void test_phrases(void)
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         check_about("%s", good[i].text ? good[i].text : "NULL");
         struct ww_error err = {0};
-        char **phrases = ww_phrases_parse(good[i].text, &err);
-        if (!CHECK(phrases != NULL))
+        struct ww_phrases phrases;
+        if (!CHECK(ww_phrases_parse(good[i].text, &phrases, &err)))
             continue;
-        char *joined = g_strjoinv("|", phrases);
-        CHECK_STR(joined, good[i].joined);
-        g_free(joined);
-        g_strfreev(phrases);
+        GString *joined = g_string_new(NULL);
+        for (int k = 0; k < phrases.num; k++) {
+            g_string_append_printf(joined, "%s%s", k ? "|" : "", phrases.phrases[k]);
+            if (phrases.thresholds[k] > 0)
+                g_string_append_printf(joined, "@%g", (double)phrases.thresholds[k]);
+        }
+        CHECK_STR(joined->str, good[i].joined);
+        CHECK(phrases.phrases[phrases.num] == NULL);
+        g_string_free(joined, TRUE);
+        ww_phrases_finish(&phrases);
     }
 
     static const char *const bad[] = {
@@ -62,16 +72,32 @@ static void test_phrases(void)
         "[\"\\u",
         "[null]",
         "[[\"a\"]]",
+        "person:1.5",
+        "; :0.5",
+        "[{}]",
+        "[{",
+        "[{\"phrase\"",
+        "[{\"phrase\":",
+        "[{\"phrase\":1}]",
+        "[{\"phrase\":\"a\"",
+        "[{\"phrase\":\"a\",}]",
+        "[{\"phrase\":\"a\",\"phrase\":\"b\"}]",
+        "[{\"threshold\":0.5}]",
+        "[{\"phrase\":\"a\",\"threshold\":1.5}]",
+        "[{\"phrase\":\"a\",\"threshold\":-0.5}]",
+        "[{\"phrase\":\"a\",\"threshold\":nan}]",
+        "[{\"phrase\":\"a\",\"threshold\":\"0.5\"}]",
+        "[{\"phrase\":\"a\",\"score\":0.5}]",
         "\xff\xfe",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         check_about("%s", bad[i]);
         struct ww_error err = {0};
-        char **phrases = ww_phrases_parse(bad[i], &err);
-        CHECK(phrases == NULL);
+        struct ww_phrases phrases;
+        CHECK(!ww_phrases_parse(bad[i], &phrases, &err));
+        CHECK(phrases.phrases == NULL);
         CHECK_CMP(err.code, ==, WW_E_TEXT);
         CHECK(strstr(err.text, "phrases: ") == err.text);
-        g_strfreev(phrases);
     }
     check_about("%s", "");
 }

@@ -87,6 +87,10 @@ struct ww_watch_params {
     const char *const *phrases; // copied; none: everything that a closed-set model knows
     int num_phrases;
     float threshold; // report at this score and above, (0, 1]; 0: the model's own
+    const float *thresholds; // of each phrase that has one of its own, else 0; NULL: none has; copied
+    // Of boxes of one phrase that overlap by more than this (intersection over union), only the best is
+    // reported; 1: all are; 0: the model's own rule (nano: 0.6, others: all, as they were trained to).
+    float nms;
     // Network input, px; 0: the model's own choice. `input_size` is the longer side, the other
     // follows the frame's aspect. Width and height together force a size, stretching the frame.
     int input_size, input_width, input_height;
@@ -135,10 +139,17 @@ WW_API bool ww_watch_offer(struct ww_watch *watch, const struct ww_frame *frame,
 WW_API void ww_watch_drain(struct ww_watch *watch);
 
 // Other words from the next frame on. Returns the new revision, or 0 and `err` (the old words
-// stay): WW_E_TEXT. The same words in the same order keep their revision.
+// stay): WW_E_TEXT, WW_E_CONFIG (a threshold). The same words in the same order keep their revision, also where
+// their thresholds are others.
 WW_API uint32_t ww_watch_set_phrases(struct ww_watch *watch, const char *const *phrases,
-                                     int num_phrases, struct ww_error *err);
+                                     const float *thresholds, int num_phrases, struct ww_error *err);
 WW_API void ww_watch_set_threshold(struct ww_watch *watch, float threshold); // 0: model's own
+
+
+// Takes a threshold off the end of a phrase that somebody wrote: "a person:0.4" becomes "a person" and 0.4.
+// A number without a point ("a scale of 1:20") is part of the phrase; without a threshold it is 0.
+// WW_E_TEXT: there is one, but not from 0 to 1, or no phrase before it.
+WW_API bool ww_phrase_threshold(char *phrase, float *threshold, struct ww_error *err);
 
 WW_API uint32_t ww_watch_revision(struct ww_watch *watch);
 WW_API float ww_watch_threshold(struct ww_watch *watch); // the one in force
