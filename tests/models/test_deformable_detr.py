@@ -178,7 +178,7 @@ def sizes(watchword, device):
 
 def frames(watchword, device, variant, thin):
     """Frames from one pixel to 4K, thin ones and those that nobody has: a result, or a sentence."""
-    sizes = (((1, 1), None), ((1, 4000), thin), ((4000, 1), thin), ((3, 2), None), ((17, 5000), None), ((3840, 2160), None),
+    sizes = (((1, 1), None), ((1, 4000), thin), ((4000, 1), thin), ((3, 2), None), ((17, 5000), thin), ((3840, 2160), None),
              ((20000, 1), "16384"), ((1, 20000), "16384"))
     with tempfile.TemporaryDirectory() as folder:
         for (w, h), told in sizes:
