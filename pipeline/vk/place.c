@@ -1,6 +1,7 @@
-// Where activations go: in the order they are born, each takes the lowest gap in the arena that no
-// tensor alive at the same time overlaps. For networks, which are chains with short side branches,
-// that comes within a few per cent of the largest set alive at once.
+// Where activations go: one after the other takes the lowest gap in the arena that no tensor alive at the
+// same time overlaps, either in the order they are born or the largest first, whichever needs less. For
+// networks, which are chains with short side branches, that comes within a few per cent of the largest
+// set alive at once: chains of like sizes do so by birth, a few large ones among many small by size.
 
 #include "recording.h"
 
@@ -13,6 +14,36 @@ static int by_birth(const void *a, const void *b)
     const struct memory *x = *(struct memory *const *)a, *y = *(struct memory *const *)b;
     return x->born != y->born ? (x->born > y->born) - (x->born < y->born)
                               : (x->texels < y->texels) - (x->texels > y->texels);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const struct memory *x = *(struct memory *const *)a, *y = *(struct memory *const *)b;
+    return x->texels != y->texels ? (x->texels < y->texels) - (x->texels > y->texels) : by_birth(a, b);
+}
+
+// Places a list in its order; returns where the arena ends.
+static uint64_t place(struct memory **list, int num)
+{
+    uint64_t top = ALIGN_TEXELS; // texel 0 stays zero
+    for (int i = 0; i < num; i++) {
+        uint64_t at = ALIGN_TEXELS;
+        for (bool moved = true; moved;) {
+            moved = false;
+            for (int k = 0; k < i; k++) {
+                const bool together = list[k]->dies >= list[i]->born && list[i]->dies >= list[k]->born;
+                const uint64_t end = list[k]->base + list[k]->texels;
+                if (together && at < end && list[k]->base < at + list[i]->texels) {
+                    at = (end + ALIGN_TEXELS - 1) / ALIGN_TEXELS * ALIGN_TEXELS;
+                    moved = true;
+                }
+            }
+        }
+        list[i]->base = (uint32_t)at;
+        if (at + list[i]->texels > top)
+            top = at + list[i]->texels;
+    }
+    return top;
 }
 
 uint64_t ww_place_arena(struct recording *r)
@@ -28,24 +59,12 @@ uint64_t ww_place_arena(struct recording *r)
         if (list[i]->kept)
             list[i]->dies = r->num_launches;
     qsort(list, (size_t)num, sizeof *list, by_birth);
-
-    uint64_t top = ALIGN_TEXELS; // texel 0 stays zero
-    for (int i = 0; i < num; i++) {
-        uint64_t at = ALIGN_TEXELS;
-        for (bool moved = true; moved;) {
-            moved = false;
-            for (int k = 0; k < i; k++) {
-                const bool together = list[k]->dies >= list[i]->born;
-                const uint64_t end = list[k]->base + list[k]->texels;
-                if (together && at < end && list[k]->base < at + list[i]->texels) {
-                    at = (end + ALIGN_TEXELS - 1) / ALIGN_TEXELS * ALIGN_TEXELS;
-                    moved = true;
-                }
-            }
-        }
-        list[i]->base = (uint32_t)at;
-        if (at + list[i]->texels > top)
-            top = at + list[i]->texels;
+    const uint64_t births = place(list, num);
+    qsort(list, (size_t)num, sizeof *list, by_size);
+    uint64_t top = place(list, num);
+    if (births < top) {
+        qsort(list, (size_t)num, sizeof *list, by_birth);
+        top = place(list, num);
     }
     free(list);
     return top;
