@@ -1,7 +1,8 @@
 // w[c][h words + i] = x[i][h width + c], or w[h words + i][c]: rows as the weights of a product
 //
 // What kernels/pointwise.c reads as weights by tiles, made of an activation: bias, then for each tile of four
-// quads of outputs and each quad of inputs 16 texels, each four outputs of one input. Memory bound, and small: rows are words.
+// quads of outputs and each quad of inputs 16 texels, each four outputs of one input. Memory bound, and
+// small: rows are words.
 
 #include "filter.h"
 #include "words.h"

@@ -44,7 +44,8 @@ static inline int ww_tiled_texels(int Q, int N)
 // And of its weight of input i and output o, which is the texel's component o % 4.
 static inline size_t ww_tiled_at(int Q, int N, int i, int o)
 {
-    return (size_t)N + ((size_t)(o / 16) * (size_t)Q + (size_t)(i / 4)) * 16 + (size_t)(o % 16 / 4 * 4 + i % 4);
+    return (size_t)N + ((size_t)(o / 16) * (size_t)Q + (size_t)(i / 4)) * 16 +
+           (size_t)(o % 16 / 4 * 4 + i % 4);
 }
 
 // Texels of one depthwise quad.

@@ -36,8 +36,9 @@ static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, s
 {
     const int x_plane = x.h * x.w, y_plane = y.h * y.w, from = params->from;
     const int pixels = x_plane < y_plane ? x_plane : y_plane;
-    ww_expect(g, x.n == y.n && (x_plane == y_plane ? x.h == y.h && from == 0
-                                                   : from >= 0 && from + pixels <= x_plane + y_plane - pixels));
+    const int whole = x_plane + y_plane - pixels;
+    ww_expect(g, x.n == y.n && from >= 0 && from + pixels <= whole);
+    ww_expect(g, x_plane != y_plane || x.h == y.h);
     ww_expect(g, !ww_some(params->residual) || ww_same_shape(params->residual, y));
     ww_expect(g, !ww_some(params->scale) || params->scale.c == x.c);
     const int Q = ww_quads(x), N = ww_quads(y);
@@ -166,8 +167,8 @@ static void attempt(struct ww_try *t, const int *size)
                                 .residual_first = size[7] == 2));
 }
 
-// batch, height, width, channels in, out, activation, scaled (2: ww_product; 3: weights by tiles; 4: they, there
-// and back of a slice), residual (2: before the activation)
+// batch, height, width, channels in, out, activation, scaled (2: ww_product; 3: weights by tiles; 4: of a
+// slice, there and back), residual (2: before the activation)
 static const int sizes[][8] = {{1, 1, 1, 1, 1, 0, 0, 0},      {1, 1, 1, 72, 24, 1, 0, 0},
                                {2, 5, 7, 19, 33, 1, 1, 1},    {3, 1, 9, 64, 3, 5, 1, 0},
                                {1, 13, 31, 131, 97, 3, 0, 1}, {2, 8, 8, 48, 16, 4, 0, 0},

@@ -351,10 +351,10 @@ static struct ww_tensor norm(struct ww_cmd *g, const struct ww_swin *net, struct
 
 // x w + b + residual
 static struct ww_tensor linear(struct ww_cmd *g, struct ww_tensor x, const struct ww_filter *w,
-                               enum ww_activation_fn act, struct ww_tensor residual)
+                               struct ww_tensor residual)
 {
     const struct ww_tensor y = like(g, x, w->c_out);
-    ww_pointwise(g, y, x, w, ww_conv_params(.act = act, .residual = residual));
+    ww_pointwise(g, y, x, w, ww_conv_params(.residual = residual));
     return y;
 }
 
@@ -375,12 +375,12 @@ static struct ww_tensor attend(struct ww_cmd *g, const struct ww_swin *net, int 
     const int heads = net->shape.heads[s], window = net->shape.window;
     const struct ww_tensor none = {0}, normed = ww_activation(g, x.n, x.c, 1, x.h * x.w + 1);
     ww_layernorm(g, normed, x, &b->before, net->shape.eps);
-    const struct ww_tensor qkv = linear(g, normed, &b->qkv, WW_ACT_NONE, none), seen = like(g, x, x.c);
+    const struct ww_tensor qkv = linear(g, normed, &b->qkv, none), seen = like(g, x, x.c);
     ww_windows(g, seen, ww_channels(qkv, 0, x.c), ww_channels(qkv, x.c, x.c),
                ww_channels(qkv, 2 * x.c, x.c),
                ww_windows_params(.heads = heads, .window = window, .shift = i % 2 ? window / 2 : 0,
                                  .bias = ww_window_bias(g, &b->bias, window, heads)));
-    return linear(g, seen, &b->out, WW_ACT_NONE, x);
+    return linear(g, seen, &b->out, x);
 }
 
 static struct ww_tensor feed_forward(struct ww_cmd *g, const struct ww_swin *net, const struct block *b,
@@ -395,7 +395,7 @@ static struct ww_tensor merge(struct ww_cmd *g, const struct ww_swin *net, int s
     const struct ww_tensor none = {0};
     const struct ww_tensor four = ww_activation(g, x.n, 4 * x.c, (x.h + 1) / 2, (x.w + 1) / 2);
     ww_merge(g, four, x);
-    return linear(g, norm(g, net, four, &net->merge_norm[s]), &net->merge[s], WW_ACT_NONE, none);
+    return linear(g, norm(g, net, four, &net->merge_norm[s]), &net->merge[s], none);
 }
 
 void ww_swin(struct ww_cmd *g, const struct ww_swin *net, struct ww_tensor x,
