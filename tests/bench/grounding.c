@@ -7,7 +7,7 @@
 // script, what was found goes to DIRECTORY/found.safetensors: the tokens, of each query logits and box and,
 // with =, which place of the picture it came from.
 
-#include "models/grounding-dino-session.h"
+#include "models/grounding-dino-hall.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -30,7 +30,8 @@ struct bench {
     struct ww_device *device;
     void *model;
     struct ww_words words;
-    struct ww_gdino_session *session;
+    struct ww_gdino_hall *hall;
+    struct ww_gdino_seat *seat;
     struct ww_frame frame;
     uint8_t *pixels;
     uint64_t weights_bytes;
@@ -77,8 +78,12 @@ static bool open_all(struct bench *b, const char *directory, int h, int w, char 
                                         .input_width = w,
                                         .input_height = h,
                                         .keep_stages = stages};
-    b->session = b->family->open(b->device, b->model, &look, &b->words, err);
-    return b->session != NULL;
+    struct ww_hall_params hall = {.room = 1, .keep_stages = stages};
+    if (!b->family->measure(b->model, &look, &b->words, false, &hall.extent, err))
+        return false;
+    b->hall = b->family->open(b->device, b->model, &hall, err);
+    b->seat = b->hall ? b->family->sit(b->hall, &look, &b->words, err) : NULL;
+    return b->seat != NULL;
 }
 
 static bool look(struct bench *b, double *seconds, double *spent, struct ww_error *err)
@@ -87,7 +92,8 @@ static bool look(struct bench *b, double *seconds, double *spent, struct ww_erro
     if (!found)
         abort();
     const double begin = now(CLOCK_MONOTONIC), used = now(CLOCK_PROCESS_CPUTIME_ID);
-    const bool ok = b->family->look(b->session, &b->frame, 0.35f, found, err);
+    const struct ww_look one = {.seat = b->seat, .frame = &b->frame, .threshold = 0.35f, .out = found};
+    const bool ok = b->family->look(b->hall, &one, 1, err);
     *seconds = now(CLOCK_MONOTONIC) - begin;
     *spent = now(CLOCK_PROCESS_CPUTIME_ID) - used;
     free(found);
@@ -115,7 +121,7 @@ static void without_numbers(const char *label, char to[48])
 
 static bool report(struct bench *b, struct ww_error *err)
 {
-    struct ww_plan *plan = b->session->plan;
+    struct ww_plan *plan = b->hall->plan;
     const int num = ww_plan_num_launches(plan);
     struct ww_launch_info *info = calloc((size_t)num, sizeof *info);
     struct row *rows = calloc(MAX_ROWS, sizeof *rows);
@@ -158,7 +164,7 @@ static bool report(struct bench *b, struct ww_error *err)
 
 static void tell_memory(const struct bench *b)
 {
-    const struct ww_plan *plan = b->session->plan;
+    const struct ww_plan *plan = b->hall->plan;
     const double held = (double)b->device->bytes, weights = (double)b->weights_bytes;
     const double live = (double)ww_plan_live_bytes(plan);
     printf("%s: %.0f MB held; weights %.0f, activations %.0f, of which %.0f at once at most; "
@@ -170,7 +176,7 @@ static void tell_memory(const struct bench *b)
 // What one query each was made of, best first. NULL unless stages were kept.
 static float *read_order(const struct bench *b, int queries, struct ww_error *err)
 {
-    struct ww_plan *plan = b->session->plan;
+    struct ww_plan *plan = b->hall->plan;
     struct ww_tensor lie;
     float *order = NULL;
     for (int i = 0; i < ww_plan_num_stages(plan); i++)
@@ -186,8 +192,8 @@ static float *read_order(const struct bench *b, int queries, struct ww_error *er
 
 static bool write_found(const struct bench *b, const char *directory, struct ww_error *err)
 {
-    const struct ww_gdino_session *s = b->session;
-    const struct ww_gdino_text *text = &s->pictures[0].prompt->captions[0].text;
+    const struct ww_gdino_hall *s = b->hall;
+    const struct ww_gdino_text *text = &b->seat->prompt->captions[0].text;
     const struct ww_tensor lie = s->pass.logits;
     const float *from = ww_plan_host(s->plan, lie), *box = ww_plan_host(s->plan, s->pass.boxes);
     const size_t all = (size_t)lie.w * (size_t)text->num;
@@ -263,7 +269,9 @@ int main(int argc, char **argv)
     free(b.words.phrases);
     free(b.words.targets);
     if (b.device) {
-        b.family->close(b.device, b.session);
+        if (b.seat)
+            b.family->rise(b.seat);
+        b.family->close(b.device, b.hall);
         b.family->unload(b.device, b.model);
     }
     free(b.pixels);
