@@ -459,6 +459,13 @@ static bool is_llama(const char *dir, struct ww_error *err)
     return ok;
 }
 
+bool ww_llama_read_config(const char *dir, struct ww_llama_shape *s, struct ww_error *err)
+{
+    *s = (struct ww_llama_shape){.rope = {.theta = 10000, .factor = 1}};
+    return is_llama(dir, err) && shape_of_config(dir, s, err) &&
+           (sane(s, err) || ww_within(err, "%s", dir));
+}
+
 struct ww_llama *ww_llama_load(struct ww_device *device, const char *path, struct ww_error *err)
 {
     struct ww_llama *m = calloc(1, sizeof *m);

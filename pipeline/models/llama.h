@@ -26,6 +26,9 @@ struct ww_llama *ww_llama_load(struct ww_device *device, const char *path, struc
 void ww_llama_unload(struct ww_device *device, struct ww_llama **model);
 const struct ww_llama_shape *ww_llama_shape(const struct ww_llama *model);
 
+// What the config.json of a directory says. Errors as above; WW_E_UNSUPPORTED: another architecture.
+bool ww_llama_read_config(const char *dir, struct ww_llama_shape *shape, struct ww_error *err);
+
 struct ww_llama_params {
     int sequences;  // 1 to 8; 0: 1
     int context;    // positions of each; 0: what the model was trained on, at most 4096

@@ -169,10 +169,13 @@ static bool read_path(struct ww_tokenizer *t, const char *path, struct ww_error 
             return read_file(t, directory || name == path ? file : path, i, err);
     }
     struct ww_weights *weights = ww_weights_open(path, err);
-    if (!weights && directory)
+    const bool other = weights && directory && strcmp(ww_weights_format(weights), "GGUF") != 0;
+    if (other)
+        ww_fail(err, WW_E_FILE, "the weights are %s", ww_weights_format(weights));
+    if (directory && (!weights || other))
         ww_within(err, "there is no tokenizer.model, vocab.txt, tokenizer.json or vocab.json, and "
                        "no GGUF file to take it from");
-    const bool ok = weights && ww_tokenizer_read_gguf(t, weights, err) && finish(t, err);
+    const bool ok = weights && !other && ww_tokenizer_read_gguf(t, weights, err) && finish(t, err);
     ww_weights_close(&weights);
     return ok;
 }

@@ -22,7 +22,10 @@ struct job {
     struct ww_conversion *result;
     struct ww_weights *w;
     struct ww_arena *arena;
+    const struct ww_gguf_dress *dress;
     struct ww_weight *to; // what each tensor becomes; their data stays with `from`
+    const struct ww_weight **from;
+    int *head; // as in struct ww_gguf_dress
     size_t count;
     bool gguf, typed;
     enum ww_type type;
@@ -68,7 +71,10 @@ static bool plan_tensor(struct job *j, const struct ww_weight *from, struct ww_w
 {
     *to = *from;
     const int64_t row = from->rank ? from->dim[from->rank - 1] : 1;
-    if (is_real(from->type) && j->typed) {
+    if (j->dress && is_real(from->type) && from->rank < 2) {
+        to->type = WW_F32; // llama.cpp reads gains as nothing else
+        j->result->num_widened += from->type != WW_F32;
+    } else if (is_real(from->type) && j->typed) {
         const bool fits = from->rank > 1 && row % (int64_t)ww_type_block(j->type) == 0;
         to->type = fits ? j->type : WW_F32;
         j->result->num_widened += !fits && j->type != WW_F32;
@@ -100,15 +106,42 @@ static int by_width_and_name(const void *a, const void *b)
     return x_bits != y_bits ? (x_bits > y_bits ? -1 : 1) : strcmp(x->name, y->name);
 }
 
+// A tensor under its new name, or not at all.
+static bool plan_dressed(struct job *j, const struct ww_weight *from)
+{
+    const char *name = NULL;
+    if (!j->dress->rename(j->dress, from, &name, &j->head[j->count], j->err))
+        return false;
+    if (!name)
+        return true;
+    struct ww_weight *to = &j->to[j->count];
+    if (!plan_tensor(j, from, to))
+        return false;
+    to->name = name;
+    j->from[j->count++] = from;
+    return true;
+}
+
 static bool plan(struct job *j)
 {
-    j->count = ww_weights_count(j->w);
-    j->to = ww_new_array(j->arena, struct ww_weight, j->count);
-    for (size_t i = 0; i < j->count; i++)
-        if (!plan_tensor(j, ww_weights_at(j->w, i), &j->to[i]))
+    const size_t num = ww_weights_count(j->w), more = j->dress ? j->dress->num_more : 0;
+    j->to = ww_new_array(j->arena, struct ww_weight, num + more);
+    j->from = ww_new_array(j->arena, const struct ww_weight *, num + more);
+    j->head = ww_new_array(j->arena, int, num + more + 1);
+    for (size_t i = 0; i < num; i++) {
+        const struct ww_weight *from = ww_weights_at(j->w, i);
+        if (!(j->dress ? plan_dressed(j, from) : plan_tensor(j, from, &j->to[j->count++])))
             return false;
+    }
+    for (size_t i = 0; i < more; i++) {
+        j->head[j->count] = 0;
+        j->result->bytes += j->dress->more[i].bytes; // a few
+        j->to[j->count++] = j->dress->more[i];
+    }
     if (!j->gguf && j->count) // every element aligned to its size; GGUF pads instead
         qsort(j->to, j->count, sizeof(*j->to), by_width_and_name);
+    for (size_t i = 0; i < j->count && !j->dress; i++)
+        j->from[i] = ww_weights_find(j->w, j->to[i].name);
     j->result->num_tensors = j->count;
     return true;
 }
@@ -124,10 +157,9 @@ static bool tell(struct job *j, size_t bytes)
     return true;
 }
 
-static bool copy_tensor(struct job *j, const struct ww_weight *t)
+static bool copy_tensor(struct job *j, const struct ww_weight *t, const struct ww_weight *from)
 {
     char piece[PIECE];
-    const struct ww_weight *from = ww_weights_find(j->w, t->name);
     // Elements of six bits have none: four of them fill three bytes.
     const size_t whole = ww_type_block_bytes(t->type) ? ww_type_block_bytes(t->type) : 3;
     const size_t most = sizeof(piece) / whole * whole;
@@ -143,23 +175,54 @@ static bool copy_tensor(struct job *j, const struct ww_weight *t)
     return true;
 }
 
-static bool convert_tensor(struct job *j, const struct ww_weight *t, float *floats, char *blocks)
+// `count` elements from number `at` on, at most PIECE and whole blocks.
+static bool convert_piece(struct job *j, const struct ww_weight *t, const struct ww_weight *from,
+                          size_t at, size_t count, float *floats, char *blocks)
 {
-    const struct ww_weight *from = ww_weights_find(j->w, t->name);
-    if (from->type == t->type)
-        return copy_tensor(j, t);
-    const size_t block = ww_type_block(t->type), size = ww_type_block_bytes(t->type);
-    const size_t elements = t->bytes / size * block;
-    for (size_t at = 0; at < elements;) {
-        const size_t count = elements - at < PIECE ? elements - at : PIECE;
+    const size_t bytes = count / ww_type_block(t->type) * ww_type_block_bytes(t->type);
+    if (from->type == t->type) {
+        const size_t first = at / ww_type_block(t->type) * ww_type_block_bytes(t->type);
+        if (!ww_weights_copy(j->w, from, first, bytes, blocks, j->err))
+            return false;
+    } else {
         if (!ww_weights_floats(j->w, from, at, count, floats, j->err))
             return false;
         ww_encode(t->type, floats, count, blocks);
-        fwrite(blocks, 1, count / block * size, j->file);
-        if (!tell(j, count / block * size))
-            return false;
-        at += count;
     }
+    fwrite(blocks, 1, bytes, j->file);
+    return tell(j, bytes);
+}
+
+// Rows of heads, each head's two halves laced together.
+static bool lace_tensor(struct job *j, const struct ww_weight *t, const struct ww_weight *from,
+                        int64_t head, float *floats, char *blocks)
+{
+    const size_t width = (size_t)t->dim[1];
+    for (int64_t row = 0; row < t->dim[0]; row++) {
+        const int64_t place = row / head * head + row % head / 2 + row % 2 * (head / 2);
+        for (size_t at = 0; at < width; at += PIECE)
+            if (!convert_piece(j, t, from, (size_t)place * width + at,
+                               width - at < PIECE ? width - at : PIECE, floats, blocks))
+                return false;
+    }
+    return true;
+}
+
+static bool convert_tensor(struct job *j, size_t i, float *floats, char *blocks)
+{
+    const struct ww_weight *t = &j->to[i], *from = j->from[i];
+    if (!from) { // the dress's own
+        fwrite(t->data, 1, t->bytes, j->file);
+        return tell(j, t->bytes);
+    }
+    if (j->head[i])
+        return lace_tensor(j, t, from, j->head[i], floats, blocks);
+    if (from->type == t->type)
+        return copy_tensor(j, t, from);
+    const size_t elements = t->bytes / ww_type_block_bytes(t->type) * ww_type_block(t->type);
+    for (size_t at = 0; at < elements; at += PIECE)
+        if (!convert_piece(j, t, from, at, elements - at < PIECE ? elements - at : PIECE, floats, blocks))
+            return false;
     return true;
 }
 
@@ -168,7 +231,7 @@ static bool write_tensors(struct job *j)
     float *floats = ww_new_array(j->arena, float, PIECE);
     char *blocks = ww_arena_alloc_array(j->arena, PIECE, sizeof(float));
     for (size_t i = 0; i < j->count; i++) {
-        if (!convert_tensor(j, &j->to[i], floats, blocks))
+        if (!convert_tensor(j, i, floats, blocks))
             return false;
         if (j->gguf)
             ww_gguf_pad(j->file, j->to[i].bytes);
@@ -178,7 +241,7 @@ static bool write_tensors(struct job *j)
 
 static bool write_all(struct job *j)
 {
-    const bool begun = j->gguf ? ww_gguf_begin(j->file, j->w, j->to, j->count, j->typed, j->err)
+    const bool begun = j->gguf ? ww_gguf_begin(j->file, j->w, j->dress, j->to, j->count, j->typed, j->err)
                                : ww_safetensors_begin(j->file, j->to, j->count, j->err);
     return begun && tell(j, 0) && write_tensors(j);
 }
@@ -207,12 +270,13 @@ static bool write_file(struct job *j, const char *out, const char *temporary)
     return whole || ww_within(j->err, "%s", out);
 }
 
-bool ww_convert(const char *in, const char *out, const struct ww_convert_params *params,
-                struct ww_conversion *conversion, struct ww_error *err)
+bool ww_convert_weights(const char *in, const char *out, const struct ww_convert_params *params,
+                        const struct ww_gguf_dress *dress, struct ww_conversion *conversion,
+                        struct ww_error *err)
 {
     static const struct ww_convert_params none;
     struct ww_conversion unread;
-    struct job j = {.params = params ? params : &none, .err = err,
+    struct job j = {.params = params ? params : &none, .dress = dress, .err = err,
                     .result = conversion ? conversion : &unread};
     *j.result = (struct ww_conversion){0};
     if (!read_params(&j, out) || !(j.w = ww_weights_open(in, err)))

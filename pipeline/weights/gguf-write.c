@@ -123,27 +123,38 @@ static void put_own(FILE *out, const struct own_key *own)
     put(out, (uint64_t)own->value, 4);
 }
 
-// The old file's keys but for those that are not true any more, and what is true of the new one, in the
-// order of their names, in which they are read again. Returns how many; with `out` NULL only counts.
-static size_t put_keys(FILE *out, const struct ww_weights *w, const struct ww_weight *tensors,
-                       size_t count, bool typed)
+static void put_key(FILE *out, const struct ww_gguf_key *key)
+{
+    put_text(out, key->key, strlen(key->key));
+    fwrite(key->value, 1, key->bytes, out);
+}
+
+// The old file's keys but for those that are not true any more, or the dress's, and what is true of the
+// new one, in the order of their names, in which they are read again. Returns how many; with `out` NULL
+// only counts.
+static size_t put_keys(FILE *out, const struct ww_weights *w, const struct ww_gguf_dress *dress,
+                       const struct ww_weight *tensors, size_t count, bool typed)
 {
     const int type = file_type_of(main_type(tensors, count));
-    const bool kept = !typed && ww_weights_meta(w, FILE_TYPE);
+    const bool kept = !dress && !typed && ww_weights_meta(w, FILE_TYPE);
+    const size_t num_given = dress ? dress->num_keys : ww_weights_num_metas(w);
     struct own_key own[2];
     size_t num_own = 0, next = 0, num = 0;
     if (!kept && type >= 0)
         own[num_own++] = (struct own_key){FILE_TYPE, type};
-    if (has_blocks(tensors, count) && !ww_weights_meta(w, BLOCK_VERSION))
+    if (has_blocks(tensors, count) && (dress || !ww_weights_meta(w, BLOCK_VERSION)))
         own[num_own++] = (struct own_key){BLOCK_VERSION, 2}; // GGML's since 2023
-    for (size_t i = 0; i < ww_weights_num_metas(w); i++) {
-        const struct ww_meta *meta = ww_weights_meta_at(w, i);
-        if (is_of_file(meta->key) || (!kept && strcmp(meta->key, FILE_TYPE) == 0))
+    for (size_t i = 0; i < num_given; i++) {
+        const struct ww_meta *meta = dress ? NULL : ww_weights_meta_at(w, i);
+        const char *key = dress ? dress->keys[i].key : meta->key;
+        if (is_of_file(key) || (!kept && strcmp(key, FILE_TYPE) == 0))
             continue;
-        for (; next < num_own && strcmp(own[next].key, meta->key) < 0; next++, num++)
+        for (; next < num_own && strcmp(own[next].key, key) < 0; next++, num++)
             if (out)
                 put_own(out, &own[next]);
-        if (out)
+        if (out && dress)
+            put_key(out, &dress->keys[i]);
+        else if (out)
             put_meta(out, meta);
         num++;
     }
@@ -173,14 +184,14 @@ void ww_gguf_pad(FILE *out, size_t bytes)
         fputc(0, out);
 }
 
-bool ww_gguf_begin(FILE *out, const struct ww_weights *w, const struct ww_weight *tensors,
-                   size_t count, bool typed, struct ww_error *err)
+bool ww_gguf_begin(FILE *out, const struct ww_weights *w, const struct ww_gguf_dress *dress,
+                   const struct ww_weight *tensors, size_t count, bool typed, struct ww_error *err)
 {
     fwrite("GGUF", 1, 4, out);
     put(out, 3, 4);
     put(out, count, 8);
-    put(out, put_keys(NULL, w, tensors, count, typed), 8);
-    put_keys(out, w, tensors, count, typed);
+    put(out, put_keys(NULL, w, dress, tensors, count, typed), 8);
+    put_keys(out, w, dress, tensors, count, typed);
     uint64_t place = 0;
     for (size_t i = 0; i < count; i++) {
         const struct ww_weight *t = &tensors[i];

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Weights from format to format: what comes back is what went in, and the same bytes each time."""
+import json
 import os
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -89,6 +91,82 @@ class Convert(unittest.TestCase):
         self.assertGreater(len(says(source)), 12)
         self.assertEqual(says(self.convert(source, "same.gguf")), says(source))
         self.assertEqual(says(self.convert(source, "wide.gguf", "--type", "f32")), says(source))
+
+    def says(self, path, prompt="Is anyone at the gate? 12 of them"):
+        return subprocess.run([PROGRAM, "complete", path, prompt, "--max-tokens", "24"], text=True,
+                              check=True, stdout=subprocess.PIPE, timeout=120).stdout
+
+    def copy(self, name, **changes):
+        """A model's directory, with another configuration."""
+        path = os.path.join(self.folder, name + "-" + str(len(os.listdir(self.folder))))
+        shutil.copytree(os.path.join(os.path.dirname(MODEL), "../..", name, "model"), path)
+        with open(os.path.join(path, "config.json")) as file:
+            config = json.load(file)
+        with open(os.path.join(path, "config.json"), "w") as file:
+            json.dump({**config, **changes}, file)
+        return path
+
+    def test_whole_model(self):
+        """A directory becomes a GGUF file that is a model: the keys that llama.cpp's own converter
+        wrote for the same one, and the same greedy text."""
+        for name, golden in [("gqa", "BF16"), ("mha", "F16")]:
+            with self.subTest(name):
+                source = self.copy(name)
+                path = self.convert(source, "whole.gguf")
+                want = keys_of(os.path.join(os.path.dirname(MODEL), f"../../{name}/gguf/{golden}.gguf"))
+                got = keys_of(path)
+                for key in want:
+                    if key.startswith(("llama.", "tokenizer.")) or key == "general.architecture":
+                        if key not in ("tokenizer.ggml.padding_token_id", "tokenizer.ggml.unknown_token_id"):
+                            self.assertEqual((key, got.get(key)), (key, want[key]))
+                self.assertEqual(self.says(path), self.says(source))
+                first = self.bytes_of(path)
+                self.assertEqual(self.bytes_of(self.convert(source, "again.gguf")), first)
+                for kind in ["f32", "f16", "q8_0"]:
+                    path = self.convert(source, f"{kind}.gguf", "--type", kind)
+                    self.assertGreater(len(self.says(path)), 12)
+                    if kind == "f32":
+                        self.assertEqual(self.says(path), self.says(source))
+
+    def test_scaled_positions(self):
+        for scaling in [{"rope_type": "linear", "factor": 3.0},
+                        {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                         "original_max_position_embeddings": 16},
+                        {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16},
+                        {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16,
+                         "attention_factor": 1.3, "beta_fast": 16.0}]:
+            with self.subTest(scaling=scaling):
+                source = self.copy("gqa", rope_scaling=scaling)
+                self.assertEqual(self.says(self.convert(source, "scaled.gguf", "--type", "f32")), self.says(source))
+        source = self.copy("gqa", rope_scaling={"rope_type": "yarn", "factor": 4.0, "truncate": False})
+        self.convert(source, "no.gguf", status=1)
+        self.assertIn("'truncate' is false", self.said)
+
+    def test_whole_blocks(self):
+        """Rows of 256 in blocks of 256, with a vocabulary of bytes alone."""
+        source = self.copy("wide")
+        with open(os.path.join(source, "tokenizer.json"), "w") as file:
+            printed = [c for c in range(256) if 33 <= c < 127 or 161 <= c < 173 or 174 <= c < 256]
+            letters = printed + [256 + i for i in range(256 - len(printed))]
+            json.dump({"added_tokens": [], "normalizer": None, "post_processor": None,
+                       "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False},
+                       "model": {"type": "BPE", "merges": [], "vocab": {chr(c): i for i, c in enumerate(letters)}}},
+                      file)
+        weights = os.path.join(source, "model.safetensors")
+        path = self.convert(source, "whole.gguf", "--type", "q4_k")
+        self.assertEqual(keys_of(path)["general.file_type"], 14)
+        self.assertGreater(len(self.says(path)), 0)
+        os.rename(weights, os.path.join(source, "model.bin.safetensors"))
+        self.assertEqual(self.bytes_of(self.convert(source, "again.gguf", "--type", "q4_k")), self.bytes_of(path))
+
+    def test_no_such_architecture(self):
+        source = self.copy("gqa", model_type="mamba")
+        self.convert(source, "no.gguf", status=1)
+        self.assertIn("'mamba'", self.said)
+        source = self.copy("wide")  # no tokenizer
+        self.convert(source, "no.gguf", status=1)
+        self.assertIn("there is no tokenizer.model", self.said)
+        self.assertFalse([name for name in os.listdir(self.folder) if name.endswith((".gguf", ".part"))])
 
     def test_refused(self):
         for kind in BLOCKS:

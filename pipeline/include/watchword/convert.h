@@ -25,11 +25,15 @@ struct ww_conversion {
 
 // Reads a file or directory in any format that models come in, and writes `out`: GGUF or safetensors,
 // by its ending. The same input makes the same bytes. From GGUF to GGUF all keys about the model go
-// along, and general.file_type is what the new file is of. From elsewhere there are none, and tensors keep
-// their names: such a file holds weights, but is no model by itself. The file takes its name when it is complete and on the disk; what has the name before is replaced then.
+// along, and general.file_type is what the new file is of. To GGUF from a directory with a config.json:
+// a model by itself, with the keys, names and order of rows that llama.cpp reads for LLaMA's
+// architecture, and its tokenizer (SentencePiece or byte-level BPE); vectors are F32. From elsewhere
+// there are no keys, and tensors keep their names: such a file holds weights, but is no model by itself.
+// The file takes its name when it is complete and on the disk; what has the name before is replaced then.
 //
 // False: WW_E_FILE (cannot be read or written, or a tensor that the format cannot hold), WW_E_CONFIG
-// (type or ending is not known), WW_E_UNSUPPORTED (blocks in safetensors), WW_E_STOPPED.
+// (type or ending is not known), WW_E_UNSUPPORTED (blocks in safetensors; a directory of another
+// architecture, or with a tokenizer or positions that GGUF cannot say), WW_E_STOPPED.
 WW_API bool ww_convert(const char *in, const char *out, const struct ww_convert_params *params,
                        struct ww_conversion *conversion, struct ww_error *err);
 
