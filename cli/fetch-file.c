@@ -159,7 +159,8 @@ static bool accept_whole(struct job *j)
     const int64_t total = j->file->bytes >= 0    ? j->file->bytes
                           : h->linked_bytes >= 0 ? h->linked_bytes
                                                  : h->bytes;
-    if (!check_claims(j, h->bytes) || !check_space(j, total - part_size(&j->part))) // what is there makes room
+    // What is there makes room.
+    if (!check_claims(j, h->bytes) || !check_space(j, total - part_size(&j->part)))
         return false;
     j->pieced = false;
     return part_begin(&j->part, total, h->etag, h->linked_sha256, j->err) || give_up_on(j, GIVE_UP);
@@ -193,8 +194,8 @@ static bool on_body(void *opaque, const void *data, size_t size)
                     "kept. If it stays so, the catalogue's entry is to be mended", j->head.host,
                     (long long)most);
         else
-            ww_fail(j->err, WW_E_NETWORK, "%s: does not say how long it is, and sends more than %lld MiB: its "
-                    "'bytes' must stand in the catalogue", j->head.host, (long long)(most / MEBI));
+            ww_fail(j->err, WW_E_NETWORK, "%s: does not say how long it is, and sends more than %lld MiB: "
+                    "its 'bytes' must stand in the catalogue", j->head.host, (long long)(most / MEBI));
         return give_up_on(j, GIVE_UP);
     }
     if (!part_write(&j->part, data, size, j->err))
@@ -310,7 +311,8 @@ static bool collect_sound(struct job *j, struct fetched *out)
 }
 
 // What is there under the name already: is it right, as far as the catalogue knows?
-static bool is_there(int root, const struct ww_catalogue_file *file, struct fetched *out, struct ww_error *err)
+static bool is_there(int root, const struct ww_catalogue_file *file, struct fetched *out,
+                     struct ww_error *err)
 {
     const char *base;
     const int folder = part_folder(root, file->name, &base, err);

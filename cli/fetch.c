@@ -214,7 +214,8 @@ static bool fetch_one(const struct source *source, int folder, const struct ww_c
     char url[2048];
     struct fetched got;
     if (model->hub)
-        snprintf(url, sizeof(url), "%s/%s/resolve/%s/%s", source->home, model->hub, model->revision, file->name);
+        snprintf(url, sizeof(url), "%s/%s/resolve/%s/%s", source->home, model->hub, model->revision,
+                 file->name);
     else
         snprintf(url, sizeof(url), "%s%s", model->url, file->name);
     if (!fetch_file(source, folder, file, url, &got, err))

@@ -13,6 +13,8 @@
 
 #include "cli.h"
 
+enum { SYNC_BYTES = 64 << 20 }; // what a loss of power may cost
+
 static bool fail_on(const char *name, const char *what, struct ww_error *err)
 {
     return ww_fail(err, WW_E_FILE, "%s: cannot %s: %s", name, what, strerror(errno));
@@ -86,10 +88,25 @@ static void name_of(const struct part *p, const char *ending, char out[256])
     snprintf(out, 256, "%s%s", p->name, ending);
 }
 
-// Lines of "etag ...", "bytes ..." and "sha256 ...", none of which need be there. What is wrong in it is as
-// good as missing: then the file is fetched from its beginning.
-static void read_note(struct part *p)
+// Another each time that the system starts; "" if it does not say.
+static void read_boot(char boot[64])
 {
+    const int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    const ssize_t size = fd >= 0 ? read(fd, boot, 63) : 0;
+    if (fd >= 0)
+        close(fd);
+    boot[size > 0 ? size : 0] = '\0';
+    boot[strcspn(boot, "\n")] = '\0';
+}
+
+// Lines of "etag ...", "bytes ...", "sha256 ...", "synced ..." and "boot ...", none of which need be
+// there. What is wrong in it is as good as missing: then the file is fetched from its beginning. False:
+// the system has started anew since then, or it is not known.
+static bool read_note(struct part *p)
+{
+    char boot[64];
+    bool same = false;
+    read_boot(boot);
     char name[256], text[600];
     name_of(p, ".part-of", name);
     const int fd = openat(p->folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
@@ -106,7 +123,12 @@ static void read_note(struct part *p)
             snprintf(p->sha256, sizeof(p->sha256), "%s", line + 7);
         else if (sscanf(line, "bytes %18lld", &total) == 1 && total >= 0)
             p->total = total;
+        else if (sscanf(line, "synced %18lld", &total) == 1 && total >= 0)
+            p->synced = total;
+        else if (strncmp(line, "boot ", 5) == 0)
+            same = *boot && strcmp(line + 5, boot) == 0;
     }
+    return same;
 }
 
 static bool write_note(struct part *p, struct ww_error *err)
@@ -128,6 +150,12 @@ static bool write_note(struct part *p, struct ww_error *err)
         fprintf(file, "sha256 %s\n", p->sha256);
     if (p->total >= 0)
         fprintf(file, "bytes %lld\n", (long long)p->total);
+    if (p->synced > 0)
+        fprintf(file, "synced %lld\n", (long long)p->synced);
+    char boot[64];
+    read_boot(boot);
+    if (*boot)
+        fprintf(file, "boot %s\n", boot);
     const bool whole = !ferror(file);
     return (fclose(file) == 0 && whole) || fail_on(name, "write", err);
 }
@@ -149,14 +177,30 @@ bool part_open(struct part *p, int root, const char *name, struct ww_error *err)
     if (!S_ISREG(st.st_mode))
         return ww_fail(err, WW_E_FILE, "%s: is no regular file; remove it", path);
     p->bytes = st.st_size;
-    if (p->bytes > 0)
-        read_note(p);
+    // Without an ETag nothing is gone on with but what a sha256 will judge.
+    if (p->bytes > 0 && !read_note(p) && *p->etag && p->bytes > p->synced) {
+        p->bytes = p->synced;
+        if (ftruncate(p->fd, p->bytes) != 0)
+            return fail_on(path, "cut", err);
+    }
+    p->synced = p->synced < p->bytes ? p->synced : p->bytes;
     return true;
+}
+
+// First the bytes come to the disk, then the note that says so.
+static bool sync_part(struct part *p, struct ww_error *err)
+{
+    if (p->bytes == p->synced)
+        return true;
+    if (fdatasync(p->fd) != 0)
+        return fail_on(p->name, "write its .part", err);
+    p->synced = p->bytes;
+    return write_note(p, err);
 }
 
 bool part_begin(struct part *p, int64_t total, const char *etag, const char *sha256, struct ww_error *err)
 {
-    p->bytes = 0;
+    p->bytes = p->synced = 0;
     p->total = total;
     snprintf(p->etag, sizeof(p->etag), "%s", etag);
     snprintf(p->sha256, sizeof(p->sha256), "%s", sha256);
@@ -179,7 +223,7 @@ bool part_write(struct part *p, const void *data, size_t size, struct ww_error *
         size -= (size_t)put;
         p->bytes += put;
     }
-    return true;
+    return p->bytes - p->synced < SYNC_BYTES || sync_part(p, err);
 }
 
 bool part_finish(struct part *p, struct ww_error *err)
@@ -214,8 +258,11 @@ void part_close(struct part *p)
 {
     char path[256];
     name_of(p, ".part", path);
+    struct ww_error ignored = {0};
     if (p->fd >= 0 && part_size(p) == 0) // an empty one helps nobody
         part_discard(p);
+    else if (p->fd >= 0 && *p->etag && faccessat(p->folder, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        sync_part(p, &ignored); // if it fails there is less to go on with, and no harm
     if (p->fd >= 0)
         close(p->fd);
     if (p->folder >= 0)

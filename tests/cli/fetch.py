@@ -102,7 +102,7 @@ class Broken(Case):
         self.assertEqual(self.ranges(), [None, "bytes=70000-", "bytes=70000-"])
         self.assertIn("127.0.0.1: was silent for 0.4 s", self.told)
 
-    def interrupted(self, number, code):
+    def interrupted(self, number, code, meanwhile=lambda: None, again="bytes=70000-"):
         self.fault(stall(70_000))
         child = self.start("m")
         part = f"{self.folder}/w.bin.part"
@@ -114,9 +114,10 @@ class Broken(Case):
         told = child.communicate(timeout=10)[1]
         self.assertEqual(child.returncode, code)
         self.assertEqual(self.files(), ["w.bin.part", "w.bin.part-of"])
+        meanwhile()
         self.fetch()
         self.sound()
-        self.assertEqual(self.ranges(), [None, "bytes=70000-"])
+        self.assertEqual(self.ranges(), [None, again])
         return told
 
     def test_interrupt(self):
@@ -125,6 +126,23 @@ class Broken(Case):
 
     def test_killed(self):
         self.interrupted(signal.SIGKILL, -signal.SIGKILL)
+
+    def another_start(self):
+        """The system went down and came up again: what was not on the disk is a hole."""
+        with open(f"{self.folder}/w.bin.part-of") as file:
+            lines = file.read().splitlines(keepends=True)
+        with open(f"{self.folder}/w.bin.part-of", "w") as file:
+            file.writelines("boot another\n" if line.startswith("boot ") else line for line in lines)
+        synced = sum(int(line.split()[1]) for line in lines if line.startswith("synced "))
+        with open(f"{self.folder}/w.bin.part", "r+b") as file:
+            file.seek(synced)
+            file.write(bytes(70_100 - synced))
+
+    def test_power_lost_later(self):
+        self.interrupted(signal.SIGINT, 1, self.another_start)
+
+    def test_power_lost(self):
+        self.interrupted(signal.SIGKILL, -signal.SIGKILL, self.another_start, again=None)
 
     def test_range_ignored(self):
         self.fault(cut(1000), ignore_range)
