@@ -86,6 +86,8 @@ int main(void)
     CHECK_CMP(until_it_works(open_weights, path), >, 2); // header, keys, strings
     snprintf(path, sizeof(path), "%s/tests/formats/torch/ok-state-dict.pth", source);
     CHECK_CMP(until_it_works(open_weights, path), >, 2); // directory, byte order, pickle
+    snprintf(path, sizeof(path), "%s/tests/models/llama/gqa/model", source);
+    CHECK_CMP(until_it_works(open_weights, path), >, 100); // the index, and each shard's tensors
     snprintf(path, sizeof(path), "%s/models/nano/config.json", source);
     CHECK_CMP(until_it_works(load_json, path), >, 200);
     snprintf(path, sizeof(path), "%s/models/catalogue.json", source);
