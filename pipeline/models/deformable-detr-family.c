@@ -2,6 +2,7 @@
 // several at once.
 
 #include "deformable-detr-hall.h"
+#include "base/room.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -52,9 +53,7 @@ static struct ww_class_words *read_words(struct ww_device *device, const char *m
 static void *load(struct ww_device *device, const char *dir, const struct ww_json *config,
                   const char *variant, struct ww_model_info *info, struct ww_error *err)
 {
-    struct ww_detr_model *m = calloc(1, sizeof *m);
-    if (!m)
-        abort();
+    struct ww_detr_model *m = ww_room(1, sizeof *m);
     struct ww_weights *weights = NULL;
     struct ww_detr_shape shape;
     if (variant) {
@@ -109,9 +108,7 @@ static bool check(const struct ww_json *config, enum ww_task task, const char *c
                   int num_phrases, struct ww_error *err)
 {
     struct ww_detr_shape shape;
-    struct ww_words *words = calloc(1, sizeof *words);
-    if (!words)
-        abort();
+    struct ww_words *words = ww_room(1, sizeof *words);
     struct ww_class_words *classes = read_words(NULL, NULL, config, -1, err);
     const bool ok = classes && ww_detr_read_shape(config, &shape, err) &&
                     understand_words(classes, task, phrases, num_phrases, words, err);
@@ -182,16 +179,12 @@ static bool record(struct ww_detr_hall *hall, struct ww_error *err)
 static void *open_hall(struct ww_device *device, const void *model, const struct ww_hall_params *params,
                        struct ww_error *err)
 {
-    struct ww_detr_hall *hall = calloc(1, sizeof *hall);
-    if (!hall)
-        abort();
+    struct ww_detr_hall *hall = ww_room(1, sizeof *hall);
     hall->device = device;
     hall->model = model;
     hall->params = *params;
     const size_t classes = (size_t)ww_detr_classes(hall->model->detr);
-    hall->found = calloc(classes * (size_t)ww_detr_shape(hall->model->detr)->queries, sizeof *hall->found);
-    if (!hall->found)
-        abort();
+    hall->found = ww_room(classes * (size_t)ww_detr_shape(hall->model->detr)->queries, sizeof *hall->found);
     if (record(hall, err))
         return hall;
     close_hall(device, hall);
@@ -227,13 +220,9 @@ static void *sit(void *opaque, const struct ww_look_params *params, const struct
 {
     struct ww_detr_hall *hall = opaque;
     const size_t classes = (size_t)ww_detr_classes(hall->model->detr);
-    struct ww_detr_seat *seat = calloc(1, sizeof *seat);
-    if (!seat)
-        abort();
+    struct ww_detr_seat *seat = ww_room(1, sizeof *seat);
     seat->hall = hall;
-    seat->phrase = calloc(classes, sizeof *seat->phrase);
-    if (!seat->phrase)
-        abort();
+    seat->phrase = ww_room(classes, sizeof *seat->phrase);
     reword(seat, words);
     if (ww_inlet_open(&seat->inlet, hall->device, &hall->model->preprocessor, params, hall->plan, hall->input,
                       err))
@@ -247,11 +236,7 @@ static void *sit(void *opaque, const struct ww_look_params *params, const struct
 static int by_score(const void *a, const void *b)
 {
     const struct ww_detr_found *x = a, *y = b;
-    if (x->score != y->score)
-        return x->score < y->score ? 1 : -1;
-    if (x->query != y->query)
-        return x->query < y->query ? -1 : 1;
-    return (x->class > y->class) - (x->class < y->class);
+    return ww_by_score(x->score, y->score, x->query, y->query, x->class, y->class);
 }
 
 // The best of what was asked for, or of `all` classes, every class of every query for itself.

@@ -39,6 +39,17 @@ struct ww_look_params {
     bool keep_stages;                           // for a trace
 };
 
+// For such frames, at the model's own size.
+static inline struct ww_look_params ww_look_for(enum ww_task task, const struct ww_frame *frame)
+{
+    return (struct ww_look_params){.task = task,
+                                   .format = frame->format,
+                                   .matrix = frame->matrix,
+                                   .range = frame->range,
+                                   .width = frame->width,
+                                   .height = frame->height};
+}
+
 // How large a hall must be for a look. Two are the same if all of their numbers are.
 struct ww_extent {
     int width, height; // px of the network's input
@@ -77,6 +88,8 @@ struct ww_findings {
 // union, of boxes as they are given; 0: no matter), or if there is no room. Whether it was added.
 bool ww_findings_add(struct ww_findings *findings, const struct ww_object *found, const float box[4], int width,
                      int height, float nms);
+// For qsort: the better score first; of equals the lower `first`, then the lower `second`.
+int ww_by_score(float score_a, float score_b, int first_a, int first_b, int second_a, int second_b);
 // Intersection over union; 0 where they do not meet.
 float ww_box_iou(const float a[4], const float b[4]);
 

@@ -15,6 +15,15 @@ float ww_words_least(const struct ww_words *words, float threshold)
     return least;
 }
 
+int ww_by_score(float score_a, float score_b, int first_a, int first_b, int second_a, int second_b)
+{
+    if (score_a != score_b)
+        return score_a < score_b ? 1 : -1;
+    if (first_a != first_b)
+        return first_a < first_b ? -1 : 1;
+    return (second_a > second_b) - (second_a < second_b);
+}
+
 float ww_box_iou(const float a[4], const float b[4])
 {
     const float w = fminf(a[2], b[2]) - fmaxf(a[0], b[0]), h = fminf(a[3], b[3]) - fmaxf(a[1], b[1]);

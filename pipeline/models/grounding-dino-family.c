@@ -2,6 +2,7 @@
 // looks is in grounding-dino-look.c.
 
 #include "grounding-dino-hall.h"
+#include "base/room.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,14 +10,6 @@
 #include <unistd.h>
 
 static const float box_threshold = 0.25f, original_box_threshold = 0.3f;
-
-static void *room(size_t count, size_t bytes)
-{
-    void *data = calloc(count ? count : 1, bytes);
-    if (!data)
-        abort();
-    return data;
-}
 
 // The model ---------------------------------------------------------------------------------------
 
@@ -105,7 +98,7 @@ static bool load_weights(struct ww_gdino_model *m, struct ww_device *device, con
 static void *load(struct ww_device *device, const char *dir, const struct ww_json *config,
                   const char *variant, struct ww_model_info *info, struct ww_error *err)
 {
-    struct ww_gdino_model *m = room(1, sizeof *m);
+    struct ww_gdino_model *m = ww_room(1, sizeof *m);
     struct ww_weights *weights = NULL;
     m->whole = variant && !strcmp(variant, "whole");
     bool ok = !variant || m->whole ||
@@ -153,9 +146,9 @@ static bool understand(const void *opaque, enum ww_task task, const char *const 
         return false;
     const bool keep = words->as_given && num_phrases == 1;
     words->num_phrases = keep ? 1 : p->num_phrases;
-    words->phrases = room((size_t)words->num_phrases, sizeof *words->phrases);
-    words->targets = room((size_t)words->num_phrases, sizeof *words->targets);
-    words->given = room((size_t)words->num_phrases, sizeof *words->given);
+    words->phrases = ww_room((size_t)words->num_phrases, sizeof *words->phrases);
+    words->targets = ww_room((size_t)words->num_phrases, sizeof *words->targets);
+    words->given = ww_room((size_t)words->num_phrases, sizeof *words->given);
     for (int i = 0; i < words->num_phrases; i++) {
         words->phrases[i] = strdup(keep ? phrases[0] : p->phrases[i]);
         words->targets[i] = i;

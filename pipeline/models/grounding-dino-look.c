@@ -1,6 +1,7 @@
 // How Grounding DINO looks: at frames of any shape, several at once, each asked something of its own.
 
 #include "grounding-dino-hall.h"
+#include "base/room.h"
 #include "base/utf8.h"
 
 #include <math.h>
@@ -9,14 +10,6 @@
 
 enum { WORDS_STEP = 16 }; // texts of up to so many more tokens need no recording of their own
 static const float text_threshold = 0.25f;
-
-static void *room(size_t count, size_t bytes)
-{
-    void *data = calloc(count ? count : 1, bytes);
-    if (!data)
-        abort();
-    return data;
-}
 
 // Words -------------------------------------------------------------------------------------------
 
@@ -69,7 +62,7 @@ static void make_room(struct ww_gdino_seat *seat)
     seat->max_found = each * ww_gdino_shape(m->gdino)->queries;
     seat->max_found = seat->max_found < 4 * WW_MAX_OBJECTS ? seat->max_found : 4 * WW_MAX_OBJECTS;
     free(seat->found);
-    seat->found = room((size_t)seat->max_found, sizeof *seat->found);
+    seat->found = ww_room((size_t)seat->max_found, sizeof *seat->found);
 }
 
 // Reads other words, once for each prompt. WW_E_UNSUPPORTED: this hall has no room for them.
@@ -86,7 +79,7 @@ static bool hear(struct ww_gdino_seat *seat, const struct ww_words *words, struc
     if (longest(seat->prompt) > hall->params.extent.words || (num > 1 && !hall->again))
         return ww_fail(err, WW_E_UNSUPPORTED, "words for which nothing is recorded");
     seat->num_words = num;
-    seat->words = room((size_t)num, sizeof *seat->words);
+    seat->words = ww_room((size_t)num, sizeof *seat->words);
     make_room(seat);
     for (int i = 0; i < num; i++)
         if (!ww_gdino_listen(hall->reader, &hall->reading, &seat->prompt->captions[i].text, &seat->words[i],
@@ -203,7 +196,7 @@ static void place(struct ww_gdino_hall *hall, int b, int w, int h)
 void *ww_gdino_open(struct ww_device *device, const void *model, const struct ww_hall_params *params,
                     struct ww_error *err)
 {
-    struct ww_gdino_hall *hall = room(1, sizeof *hall);
+    struct ww_gdino_hall *hall = ww_room(1, sizeof *hall);
     hall->device = device;
     hall->model = model;
     hall->params = *params;
@@ -233,7 +226,7 @@ void *ww_gdino_sit(void *opaque, const struct ww_look_params *params, const stru
                    struct ww_error *err)
 {
     struct ww_gdino_hall *hall = opaque;
-    struct ww_gdino_seat *seat = room(1, sizeof *seat);
+    struct ww_gdino_seat *seat = ww_room(1, sizeof *seat);
     seat->hall = hall;
     if (ww_inlet_open(&seat->inlet, hall->device, &hall->model->preprocessor, params, hall->plan, hall->input,
                       err) &&
@@ -248,11 +241,7 @@ void *ww_gdino_sit(void *opaque, const struct ww_look_params *params, const stru
 static int by_score(const void *a, const void *b)
 {
     const struct ww_gdino_found *x = a, *y = b;
-    if (x->score != y->score)
-        return x->score < y->score ? 1 : -1;
-    if (x->query != y->query)
-        return x->query < y->query ? -1 : 1;
-    return (x->phrase > y->phrase) - (x->phrase < y->phrase);
+    return ww_by_score(x->score, y->score, x->query, y->query, x->phrase, y->phrase);
 }
 
 // Keeps the best that there is room for.

@@ -1,4 +1,5 @@
 #include "grounding-dino-phrases.h"
+#include "base/room.h"
 #include "base/utf8.h"
 
 #include <ctype.h>
@@ -7,14 +8,6 @@
 #include <string.h>
 
 enum { MAX_CAPTIONS = 64 }; // each is one look more at every frame
-
-static void *room(size_t count, size_t bytes)
-{
-    void *data = calloc(count ? count : 1, bytes);
-    if (!data)
-        abort();
-    return data;
-}
 
 bool ww_gdino_vocabulary(const struct ww_tokenizer *t, int words, int max_tokens,
                          struct ww_gdino_vocabulary *out, struct ww_error *err)
@@ -118,7 +111,7 @@ static bool add_phrase(struct ww_gdino_prompt *p, const struct ww_gdino_vocabula
     put(c, mark, p->num_phrases, true);
     p->phrases = realloc(p->phrases, sizeof *p->phrases * (size_t)(p->num_phrases + 1));
     p->given = realloc(p->given, sizeof *p->given * (size_t)(p->num_phrases + 1));
-    char *copy = room(bytes + 2, 1);
+    char *copy = ww_room(bytes + 2, 1);
     memcpy(copy, text, bytes);
     if (mark != v->ends[2]) // it is said, as it was
         copy[bytes] = '?';
@@ -154,7 +147,7 @@ struct ww_gdino_prompt *ww_gdino_prompt_create(const struct ww_gdino_vocabulary 
                                                const char *const *phrases, int num_phrases,
                                                struct ww_error *err)
 {
-    struct ww_gdino_prompt *p = room(1, sizeof *p);
+    struct ww_gdino_prompt *p = ww_room(1, sizeof *p);
     bool ok = num_phrases > 0 ||
               ww_fail(err, WW_E_TEXT, "this model looks for what it is told, and no phrase is given");
     for (int i = 0; ok && i < num_phrases; i++)
@@ -173,7 +166,7 @@ static char *decode(const struct ww_gdino_vocabulary *v, const int32_t *ids, int
     for (int i = 0; i < num; i++)
         plain[i] = (uint32_t)ids[i];
     const size_t size = 1 + ww_tokenizer_decode(v->tokenizer, plain, (size_t)num, true, NULL, 0);
-    char *text = room(size, 1);
+    char *text = ww_room(size, 1);
     ww_tokenizer_decode(v->tokenizer, plain, (size_t)num, true, text, size);
     return text;
 }
@@ -189,11 +182,11 @@ struct ww_gdino_prompt *ww_gdino_prompt_as_given(const struct ww_gdino_vocabular
         ww_fail(err, WW_E_TEXT, "'%.60s': there are no words in it", text);
         return NULL;
     }
-    struct ww_gdino_prompt *p = room(1, sizeof *p);
+    struct ww_gdino_prompt *p = ww_room(1, sizeof *p);
     struct ww_gdino_caption *c = add_caption(p, v);
     const int num = all < (size_t)v->max_tokens ? (int)all : v->max_tokens;
-    p->phrases = room((size_t)num, sizeof *p->phrases);
-    p->given = room((size_t)num, sizeof *p->given); // all of it came from one
+    p->phrases = ww_room((size_t)num, sizeof *p->phrases);
+    p->given = ww_room((size_t)num, sizeof *p->given); // all of it came from one
     int first = 1; // of a phrase
     for (int i = 1; i < num; i++) {
         const int32_t id = (int32_t)ids[i];

@@ -27,18 +27,6 @@ struct ww_llama_gguf {
 
 // --- values ---
 
-static void put(FILE *out, uint64_t value, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        fputc((int)(value >> 8 * i & 0xff), out);
-}
-
-static void put_text(FILE *out, const char *text, size_t bytes)
-{
-    put(out, bytes, 8);
-    fwrite(text, 1, bytes, out);
-}
-
 static uint32_t bits_of(double value)
 {
     const float narrow = (float)value;
@@ -100,9 +88,9 @@ static bool add_array(struct ww_llama_gguf *g, const char *key, enum ww_meta_typ
     FILE *out = open_memstream(&value, &bytes);
     bool ok = out;
     if (out) {
-        put(out, WW_META_ARRAY, 4);
-        put(out, type, 4);
-        put(out, count, 8);
+        ww_gguf_put(out, WW_META_ARRAY, 4);
+        ww_gguf_put(out, type, 4);
+        ww_gguf_put(out, count, 8);
         write(out, t, count);
         ok = !ferror(out);
         ok = !fclose(out) && ok;
@@ -180,16 +168,16 @@ static void put_tokens(FILE *out, const struct ww_tokenizer *t, size_t count)
         char spare[32];
         const int bytes = snprintf(spare, sizeof spare, "[PAD%zu]", id);
         if (has_token(t, id))
-            put_text(out, t->tokens[id].text, t->tokens[id].bytes);
+            ww_gguf_put_text(out, t->tokens[id].text, t->tokens[id].bytes);
         else
-            put_text(out, spare, (size_t)bytes);
+            ww_gguf_put_text(out, spare, (size_t)bytes);
     }
 }
 
 static void put_kinds(FILE *out, const struct ww_tokenizer *t, size_t count)
 {
     for (size_t id = 0; id < count; id++)
-        put(out, (uint64_t)(has_token(t, id) ? t->tokens[id].kind : WW_TOKEN_CONTROL), 4);
+        ww_gguf_put(out, (uint64_t)(has_token(t, id) ? t->tokens[id].kind : WW_TOKEN_CONTROL), 4);
 }
 
 // Of a model that has merges instead, the rank of the best that makes a piece says the same: the
@@ -208,7 +196,7 @@ static void put_scores(FILE *out, const struct ww_tokenizer *t, size_t count)
             scores[m->result] = score;
     }
     for (size_t id = 0; id < count; id++)
-        put(out, bits_of((double)scores[id]), 4);
+        ww_gguf_put(out, bits_of((double)scores[id]), 4);
     free(scores);
 }
 
@@ -227,7 +215,7 @@ static void put_merges(FILE *out, const struct ww_tokenizer *t, size_t count)
     qsort(merges, count, sizeof *merges, by_rank);
     for (size_t i = 0; i < count; i++) {
         const struct ww_token *left = &t->tokens[merges[i].left], *right = &t->tokens[merges[i].right];
-        put(out, left->bytes + 1 + (uint64_t)right->bytes, 8);
+        ww_gguf_put(out, left->bytes + 1 + (uint64_t)right->bytes, 8);
         fwrite(left->text, 1, left->bytes, out);
         fputc(' ', out);
         fwrite(right->text, 1, right->bytes, out);

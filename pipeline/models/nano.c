@@ -352,11 +352,7 @@ fail:
 static int by_score(const void *a, const void *b)
 {
     const struct found *x = a, *y = b;
-    if (x->score != y->score)
-        return x->score < y->score ? 1 : -1;
-    if (x->cell != y->cell)
-        return x->cell < y->cell ? -1 : 1;
-    return (x->head > y->head) - (x->head < y->head);
+    return ww_by_score(x->score, y->score, x->cell, y->cell, x->head, y->head);
 }
 
 // Reads the device's list, sorted. Returns how many: at most LIST_CAP.

@@ -218,12 +218,9 @@ static void model_job(struct ww_engine *engine, void *opaque)
     const struct ww_frame frame = synthetic(w * 3 / 2, h * 3 / 2, &memory);
     for (int i = 0; i < num; i++) {
         all[i] = words;
-        params[i] = (struct ww_look_params){.task = p->task,
-                                            .format = frame.format,
-                                            .width = frame.width,
-                                            .height = frame.height,
-                                            .input_width = w,
-                                            .input_height = h};
+        params[i] = ww_look_for(p->task, &frame);
+        params[i].input_width = w;
+        params[i].input_height = h;
     }
     hall = ww_hall_open(engine, loaded, params, all, num, seats, b->err);
     for (int i = 0; hall && i < num; i++)

@@ -43,15 +43,11 @@ static bool same_params(const struct ww_look_params *a, const struct ww_look_par
 
 static struct ww_look_params look_params(const struct ww_watch *watch, const struct ww_frame *frame)
 {
-    return (struct ww_look_params){.task = watch->task,
-                                   .format = frame->format,
-                                   .matrix = frame->matrix,
-                                   .range = frame->range,
-                                   .width = frame->width,
-                                   .height = frame->height,
-                                   .input_size = watch->input_size,
-                                   .input_width = watch->input_width,
-                                   .input_height = watch->input_height};
+    struct ww_look_params params = ww_look_for(watch->task, frame);
+    params.input_size = watch->input_size;
+    params.input_width = watch->input_width;
+    params.input_height = watch->input_height;
+    return params;
 }
 
 // Whether what is recorded can be replayed for this frame.

@@ -82,18 +82,14 @@ static bool add_stages(struct tracing *t, const struct ww_family *family, void *
 
 static struct ww_look_params look_of(const struct ww_trace_params *p, const struct ww_frame *frame)
 {
-    return (struct ww_look_params){.task = p->task,
-                                   .format = frame->format,
-                                   .matrix = frame->matrix,
-                                   .range = frame->range,
-                                   .width = frame->width,
-                                   .height = frame->height,
-                                   .input_size = p->input_size,
-                                   .input_width = p->input_width,
-                                   .input_height = p->input_height,
-                                   .shortest_edge = p->shortest_edge,
-                                   .longest_edge = p->longest_edge,
-                                   .keep_stages = true};
+    struct ww_look_params params = ww_look_for(p->task, frame);
+    params.input_size = p->input_size;
+    params.input_width = p->input_width;
+    params.input_height = p->input_height;
+    params.shortest_edge = p->shortest_edge;
+    params.longest_edge = p->longest_edge;
+    params.keep_stages = true;
+    return params;
 }
 
 // One picture, or all of them as a batch.

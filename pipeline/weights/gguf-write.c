@@ -10,15 +10,15 @@
 #define MAX_NAME_BYTES 63
 #define MAX_DIMS       4
 
-static void put(FILE *out, uint64_t value, int bytes)
+void ww_gguf_put(FILE *out, uint64_t value, int bytes)
 {
     for (int i = 0; i < bytes; i++)
         fputc((int)(value >> 8 * i & 0xff), out);
 }
 
-static void put_text(FILE *out, const char *text, size_t bytes)
+void ww_gguf_put_text(FILE *out, const char *text, size_t bytes)
 {
-    put(out, bytes, 8);
+    ww_gguf_put(out, bytes, 8);
     fwrite(text, 1, bytes, out);
 }
 
@@ -38,12 +38,12 @@ static void put_meta(FILE *out, const struct ww_meta *meta)
         [WW_META_U32] = 4, [WW_META_I32] = 4, [WW_META_F32] = 4, [WW_META_BOOL] = 1,
         [WW_META_U64] = 8, [WW_META_I64] = 8, [WW_META_F64] = 8,
     };
-    put_text(out, meta->key, strlen(meta->key));
+    ww_gguf_put_text(out, meta->key, strlen(meta->key));
     if (meta->is_array)
-        put(out, WW_META_ARRAY, 4);
-    put(out, meta->type, 4);
+        ww_gguf_put(out, WW_META_ARRAY, 4);
+    ww_gguf_put(out, meta->type, 4);
     if (meta->is_array)
-        put(out, meta->count, 8);
+        ww_gguf_put(out, meta->count, 8);
     if (meta->type != WW_META_STRING) {
         fwrite(meta->at, (size_t)widths[meta->type], meta->count, out);
         return;
@@ -51,7 +51,7 @@ static void put_meta(FILE *out, const struct ww_meta *meta)
     for (size_t i = 0; i < meta->count; i++) {
         struct ww_text text = {0};
         ww_meta_text(meta, i, &text);
-        put_text(out, text.at, text.bytes);
+        ww_gguf_put_text(out, text.at, text.bytes);
     }
 }
 
@@ -118,14 +118,14 @@ struct own_key {
 
 static void put_own(FILE *out, const struct own_key *own)
 {
-    put_text(out, own->key, strlen(own->key));
-    put(out, WW_META_U32, 4);
-    put(out, (uint64_t)own->value, 4);
+    ww_gguf_put_text(out, own->key, strlen(own->key));
+    ww_gguf_put(out, WW_META_U32, 4);
+    ww_gguf_put(out, (uint64_t)own->value, 4);
 }
 
 static void put_key(FILE *out, const struct ww_gguf_key *key)
 {
-    put_text(out, key->key, strlen(key->key));
+    ww_gguf_put_text(out, key->key, strlen(key->key));
     fwrite(key->value, 1, key->bytes, out);
 }
 
@@ -188,21 +188,21 @@ bool ww_gguf_begin(FILE *out, const struct ww_weights *w, const struct ww_gguf_d
                    const struct ww_weight *tensors, size_t count, bool typed, struct ww_error *err)
 {
     fwrite("GGUF", 1, 4, out);
-    put(out, 3, 4);
-    put(out, count, 8);
-    put(out, put_keys(NULL, w, dress, tensors, count, typed), 8);
+    ww_gguf_put(out, 3, 4);
+    ww_gguf_put(out, count, 8);
+    ww_gguf_put(out, put_keys(NULL, w, dress, tensors, count, typed), 8);
     put_keys(out, w, dress, tensors, count, typed);
     uint64_t place = 0;
     for (size_t i = 0; i < count; i++) {
         const struct ww_weight *t = &tensors[i];
         if (!check(t, err))
             return false;
-        put_text(out, t->name, strlen(t->name));
-        put(out, (uint64_t)t->rank, 4);
+        ww_gguf_put_text(out, t->name, strlen(t->name));
+        ww_gguf_put(out, (uint64_t)t->rank, 4);
         for (int d = t->rank - 1; d >= 0; d--) // the fastest first
-            put(out, (uint64_t)t->dim[d], 8);
-        put(out, (uint64_t)number_of(t->type), 4);
-        put(out, place, 8);
+            ww_gguf_put(out, (uint64_t)t->dim[d], 8);
+        ww_gguf_put(out, (uint64_t)number_of(t->type), 4);
+        ww_gguf_put(out, place, 8);
         place += (t->bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
     const long at = ftell(out);

@@ -26,6 +26,9 @@ struct ww_gguf_dress {
     size_t num_more;
 };
 
+// As a GGUF file has them: the lowest `bytes` of a number, lowest first; a text behind its length.
+void ww_gguf_put(FILE *out, uint64_t value, int bytes);
+void ww_gguf_put_text(FILE *out, const char *text, size_t bytes);
 // With the keys of `w`, or those of `dress` if it is not NULL, but for those that belong to the old
 // file, and with what the new one is of; `typed`: not what the old one says, for tensors were given
 // another type. WW_E_FILE: GGUF cannot hold a tensor.
