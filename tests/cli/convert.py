@@ -8,7 +8,8 @@ import subprocess
 import tempfile
 import unittest
 
-PROGRAM = os.path.join(os.environ["WATCHWORD_BUILD"], "cli/watchword")
+from command_case import PROGRAM
+
 MODEL = os.path.join(os.environ["WATCHWORD_SOURCE"], "tests/models/llama/wide/model/model.safetensors")
 BLOCKS = ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q4_k", "q5_k", "q6_k"]
 

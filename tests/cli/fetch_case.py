@@ -9,8 +9,8 @@ import tempfile
 import unittest
 
 from file_server import Server, sha256
+from command_case import PROGRAM
 
-PROGRAM = os.path.join(os.environ["WATCHWORD_BUILD"], "cli/watchword")
 BLOB = random.Random(4).randbytes(300_000)  # the weights
 HUB = "/owner/repo/resolve/main/"
 

@@ -3,42 +3,12 @@ command; a batch that is what its pictures are alone; and checkpoints that are w
 
     test_deformable_detr.py WATCHWORD DEVICE
 """
-import json, os, shutil, struct, subprocess, sys, tempfile
+import json, os, struct, sys, tempfile
 import numpy as np
+from detectors import check, failures, frames, load, spoil, trace, turned
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "deformable-detr")
 CASES = [("plain", "a-single"), ("refine", "a-single"), ("two-stage", "b-batch")]
-failures = 0
-
-
-def check(ok, what):
-    global failures
-    if not ok:
-        failures += 1
-        print("FAILED:", what)
-
-
-def header(path):
-    raw = open(path, "rb").read()
-    size = struct.unpack("<Q", raw[:8])[0]
-    return json.loads(raw[8:8 + size]), raw[8 + size:]
-
-
-def load(path):
-    kinds = {"F32": np.float32, "I64": np.int64}
-    entries, data = header(path)
-    return {name: np.frombuffer(data, kinds[e["dtype"]], int(np.prod(e["shape"])),
-                                e["data_offsets"][0]).reshape(e["shape"])
-            for name, e in entries.items() if name != "__metadata__"}
-
-
-def trace(watchword, device, model, *options):
-    with tempfile.TemporaryDirectory() as folder:
-        out = os.path.join(folder, "trace.safetensors")
-        run = subprocess.run([watchword, "trace", model, "--out", out, *options,
-                              *(["--device", device] if device else [])],
-                             stderr=subprocess.PIPE, text=True)
-        return (load(out) if run.returncode == 0 else None), run.stderr
 
 
 def real(name, want, shape):
@@ -73,13 +43,6 @@ def compare(watchword, device, variant, case):
           f"{worst[1]} ({worst[0]:.2f})")
 
 
-def turned(path, to):
-    """The same picture upside down: another one of its size."""
-    raw = open(path, "rb").read()
-    end = raw.index(b"255\n") + 4
-    open(to, "wb").write(raw[:end] + np.frombuffer(raw[end:], np.uint8).reshape(-1, 3)[::-1].tobytes())
-
-
 def batch_is_alone(watchword, device, variant):
     """Two pictures of a size: what is found in each, bit by bit, alone and together."""
     model = os.path.join(HERE, variant, "model")
@@ -93,31 +56,6 @@ def batch_is_alone(watchword, device, variant):
         for b in range(2):
             check(np.array_equal(both[name][b], alone[b][name][0]), f"{variant}: {name} of picture {b}")
     check(not np.array_equal(alone[0]["out.logits"], alone[1]["out.logits"]), "the pictures differ")
-
-
-def picture_of(folder, width, height):
-    """A picture of that size, no two rows of which are alike."""
-    path = os.path.join(folder, "p.ppm")
-    y, x = np.mgrid[0:height, 0:width]
-    pixels = np.stack([7 * x + y, x * y % 251, 3 * y - x], 2) % 256
-    open(path, "wb").write(b"P6\n%d %d\n255\n" % (width, height) + pixels.astype(np.uint8).tobytes())
-    return path
-
-
-def spoil(folder, change):
-    """A copy of a model whose weights' header or numbers, or configuration, are changed."""
-    model = os.path.join(folder, "model")
-    shutil.rmtree(model, ignore_errors=True)
-    shutil.copytree(os.path.join(HERE, "two-stage", "model"), model)
-    weights, config = os.path.join(model, "model.safetensors"), os.path.join(model, "config.json")
-    entries, data = header(weights)
-    fields, data = json.load(open(config)), bytearray(data)
-    change(entries, fields, data)
-    text = json.dumps(entries).encode()
-    text += b" " * (-len(text) % 8)
-    open(weights, "wb").write(struct.pack("<Q", len(text)) + text + data)
-    json.dump(fields, open(config, "w"))
-    return model
 
 
 def wrong_ones(watchword, device):
@@ -155,7 +93,8 @@ def wrong_ones(watchword, device):
     ]
     with tempfile.TemporaryDirectory() as folder:
         for change, told in cases:
-            got, said = trace(watchword, device, spoil(folder, change), "--image",
+            spoilt = spoil(os.path.join(HERE, "two-stage", "model"), folder, change)
+            got, said = trace(watchword, device, spoilt, "--image",
                               os.path.join(HERE, "two-stage", "b-batch", "image0.ppm"))
             check(got is None and told in said, f"an error about {told}: {said.strip() or 'none'}")
 
@@ -176,27 +115,6 @@ def sizes(watchword, device):
     check(got is None and "make it larger" in said, "too few places to choose from")
 
 
-def frames(watchword, device, variant, thin):
-    """Frames from one pixel to 4K, thin ones and those that nobody has: a result, or a sentence."""
-    sizes = (((1, 1), None), ((1, 4000), thin), ((4000, 1), thin), ((3, 2), None), ((17, 5000), thin), ((3840, 2160), None),
-             ((20000, 1), "16384"), ((1, 20000), "16384"))
-    with tempfile.TemporaryDirectory() as folder:
-        for (w, h), told in sizes:
-            done = subprocess.run(
-                [watchword, "run", "--model", os.path.join(HERE, variant, "model"), "--threshold", "0.05",
-                 *(["--device", device] if device else []), picture_of(folder, w, h)],
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            seen, said = [json.loads(line) for line in done.stdout.splitlines()], done.stderr
-            if told:
-                check(not seen and told in said, f"{w}x{h}: refused with {told!r}: {said or seen}")
-                continue
-            check(len(seen) == 1 and (seen[0]["frame"]["width"], seen[0]["frame"]["height"]) == (w, h),
-                  f"{w}x{h}: {said}")
-            for o in seen[0]["objects"] if seen else []:
-                x0, y0, x1, y1 = o["box"]
-                check(0 <= x0 <= x1 <= w and 0 <= y0 <= y1 <= h and 0 < o["score"] <= 1, f"{w}x{h}: {o}")
-
-
 def main():
     watchword, device = sys.argv[1:]
     for variant, case in CASES:
@@ -205,8 +123,8 @@ def main():
         batch_is_alone(watchword, device, variant)
     wrong_ones(watchword, device)
     sizes(watchword, device)
-    frames(watchword, device, "plain", None)
-    frames(watchword, device, "two-stage", "make it larger")
+    frames(watchword, device, os.path.join(HERE, "plain", "model"))
+    frames(watchword, device, os.path.join(HERE, "two-stage", "model"), thin="make it larger")
     return 1 if failures else 0
 
 
