@@ -9,8 +9,6 @@
 #define TURNED   3
 #define HALVED   4 // as before, but keys and values as halves, two quads a texel
 
-layout(buffer_reference, std430, buffer_reference_align = 8) writeonly buffer Halves { uint64_t at[]; };
-
 PUSH(uint rows; uint blocks; uint n_step; float inverse_width; float eps; uint first; uint q; uint qk;
      uint turn; uint slots;)
 INPUT_QUADS(0) // x

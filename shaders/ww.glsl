@@ -15,6 +15,10 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
+#ifdef HALVES // operands may be stored as halves: a bit each, six inputs, then outputs
+layout(constant_id = 31) const uint HALVED = 0;
+#endif
+
 #define UNROLL [[unroll]]
 #define TEAM   8 // lanes that fetch together and shuffle: the smallest subgroup we run on
 
@@ -22,7 +26,18 @@ layout(local_size_x_id = 0) in; // constant 0, LX: lanes of a workgroup, a multi
 layout(constant_id = 0) const uint LX = 8;
 
 layout(buffer_reference, std430, buffer_reference_align = 16) writeonly buffer Quads { u64vec2 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 8) writeonly buffer Halves { uint64_t at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Words { uint at[]; };
+
+#ifdef HALVES
+#define STORE_HALVES                                                                               \
+    if ((HALVED >> (6 + output_) & 1) != 0) {                                             \
+        Halves(out_[output_]).at[at] = packUint2x32(uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw)));\
+        return;                                                                                    \
+    }
+#else
+#define STORE_HALVES
+#endif
 
 #define PUSH(fields)                                                                               \
     struct Args { fields };                                                                        \
@@ -32,15 +47,33 @@ layout(buffer_reference, std430, buffer_reference_align = 4) buffer Words { uint
     Args push = pushed.args;                                                                       \
     void store(uint output_, uint at, vec4 v)                                                      \
     {                                                                                              \
+        STORE_HALVES                                                                               \
         Quads(out_[output_]).at[at] = u64vec2(packUint2x32(floatBitsToUint(v.xy)),                 \
                                               packUint2x32(floatBitsToUint(v.zw)));                \
     }
 
+#ifdef HALVES
+#define INPUT_QUADS(i)                                                                             \
+    layout(binding = 1 + 3 * i, rgba32f) readonly uniform imageBuffer quads##i;                    \
+    layout(binding = 1 + 3 * i, rgba16f) readonly uniform imageBuffer halves##i;                   \
+    vec4 load##i(int at)                                                                           \
+    {                                                                                              \
+        vec4 v;                                                                                    \
+        if ((HALVED >> i & 1) != 0)                                                                \
+            v = imageLoad(halves##i, at);                                                          \
+        else                                                                                       \
+            v = imageLoad(quads##i, at);                                                           \
+        return v;                                                                                  \
+    }                                                                                              \
+    vec4 quad##i(uint at) { return load##i(int(in_[i] + at)); }                                    \
+    vec4 quad_or_zero##i(bool inside, uint at) { return load##i(inside ? int(in_[i] + at) : 0); }
+#else
 #define INPUT_QUADS(i)                                                                             \
     layout(binding = 1 + 3 * i, rgba32f) readonly uniform imageBuffer quads##i;                    \
     vec4 quad##i(uint at) { return imageLoad(quads##i, int(in_[i] + at)); }                        \
     vec4 quad_or_zero##i(bool inside, uint at)                                                     \
     { return imageLoad(quads##i, inside ? int(in_[i] + at) : 0); }
+#endif
 #define INPUT_WORDS(i)                                                                             \
     layout(binding = 3 + 3 * i, r32ui) readonly uniform uimageBuffer words##i;                     \
     uint word##i(uint at) { return imageLoad(words##i, int(in_[i] + at)).x; }

@@ -120,6 +120,7 @@ const struct ww_kernel ww_kernel_causal = {
                                           WW_SHADER(ww_spv_causal_few, "few")},
     .num_shaders = 2,
     .reference = reference,
+    .view = {WW_VIEW_F32X4, WW_VIEW_U32X4, WW_VIEW_U32X4},
     .attempt = attempt,
     .sizes = sizes,
     .tolerance = 4e-6f,

@@ -1,6 +1,8 @@
 #include "check.h"
 #include "check-inner.h"
 #include "filter.h"
+#include "vk/recording.h"
+#include "weights/blocks.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +12,7 @@
 
 #define MAX_PIECES 16
 #define LIST_CAP   4096
+#define HALF_ERROR 1e-3f // of what is stored as a half: a driver may cut off instead of rounding
 
 struct ww_try {
     struct ww_device *device;
@@ -245,13 +248,82 @@ static void finish(struct ww_try *t)
     ww_cmd_destroy(&t->g);
 }
 
+// Whether a tensor's every use would be allowed if it were stored as halves.
+static bool may_be_halves(const struct recording *r, int id)
+{
+    const struct memory *m = &r->memory[id];
+    bool used = false;
+    for (int other = 1; other < r->num_memory; other++)
+        if (m->storage && other != id && r->memory[other].storage == m->storage)
+            return false; // shares its storage, with what may have to stay
+    for (int i = 0; i < r->num_launches; i++) {
+        const struct launch *l = &r->launches[i];
+        for (int o = 0; o < WW_MAX_OUTPUTS; o++)
+            if (l->out[o].id == id) {
+                used = true;
+                if (l->kernel->exact)
+                    return false;
+            }
+        for (int k = 0; k < WW_MAX_INPUTS; k++)
+            if (l->in[k].id == id) {
+                used = true;
+                if (l->kernel->view[k] != WW_VIEW_F32X4)
+                    return false;
+            }
+    }
+    return used;
+}
+
+// Stores what is there as halves; on the reference, as what halves can hold.
+static void to_halves(struct ww_try *t, const struct memory *m)
+{
+    const size_t num = (size_t)m->texels * 4;
+    float *values = malloc(num * sizeof *values);
+    uint16_t *halves = malloc(num * sizeof *halves);
+    if (!values || !halves)
+        abort();
+    const uint64_t offset = (uint64_t)m->base * UNIT_BYTES;
+    ww_storage_read(t->device, m->storage, offset, values, num * sizeof *values, &t->error);
+    ww_encode(WW_F16, values, num, halves);
+    ww_decode(WW_F16, halves, num, values);
+    if (t->device->profile.reference)
+        ww_storage_write(t->device, m->storage, offset, values, num * sizeof *values, &t->error);
+    else
+        ww_storage_write(t->device, m->storage, offset, halves, num * sizeof *halves, &t->error);
+    free(values);
+    free(halves);
+}
+
+// Turns a recorded attempt into one whose operands are halves, wherever they may be.
+static void halve(struct ww_try *t)
+{
+    struct recording *r = &t->g->recording;
+    for (int id = 1; id < r->num_memory; id++) {
+        struct memory *m = &r->memory[id];
+        if (!may_be_halves(r, id))
+            continue;
+        if (m->kind == MEMORY_STORED)
+            to_halves(t, m);
+        m->halves = !t->device->profile.reference;
+        for (int i = 0; m->halves && i < r->num_launches; i++) {
+            struct launch *l = &r->launches[i];
+            for (int k = 0; k < WW_MAX_INPUTS; k++)
+                l->halves |= (uint32_t)(l->in[k].id == id) << k;
+            for (int o = 0; o < WW_MAX_OUTPUTS; o++)
+                l->halves |= (uint32_t)(l->out[o].id == id) << (WW_MAX_INPUTS + o);
+        }
+    }
+}
+
 // Records the attempt and makes a plan of it.
-static struct ww_plan *start(struct ww_try *t, struct ww_device *device,
-                             const struct ww_kernel *kernel, const int *size, struct ww_error *err)
+static struct ww_plan *start(struct ww_try *t, struct ww_device *device, const struct ww_kernel *kernel,
+                             const int *size, bool halves, struct ww_error *err)
 {
     *t = (struct ww_try){.device = device, .random = 1, .tolerance = kernel->tolerance};
     t->g = ww_cmd_create(device);
     kernel->attempt(t, size);
+    if (halves && !t->error.code && ww_cmd_sound(t->g))
+        halve(t);
     struct ww_plan *plan = NULL;
     if (t->error.code)
         ww_fail(err, t->error.code, "%s", t->error.text);
@@ -262,11 +334,27 @@ static struct ww_plan *start(struct ww_try *t, struct ww_device *device,
     return plan;
 }
 
+static bool read_out(struct ww_plan *plan, struct ww_try *t, int i, size_t floats, float *to,
+                     struct ww_error *err)
+{
+    if (!ww_plan_has_halves(plan, t->out[i]))
+        return ww_storage_read(t->device, t->out_storage[i], 64, to, floats * sizeof *to, err);
+    uint16_t *halves = malloc(floats * sizeof *halves);
+    if (!halves)
+        abort();
+    const bool ok =
+        ww_storage_read(t->device, t->out_storage[i], 64, halves, floats * sizeof *halves, err);
+    if (ok)
+        ww_decode(WW_F16, halves, floats, to);
+    free(halves);
+    return ok;
+}
+
 // What the attempt's outputs hold after one replay: all floats of all outputs. NULL on failure.
 static float *run(struct ww_try *t, struct ww_device *device, const struct ww_kernel *kernel,
-                  const int *size, size_t *num, struct ww_error *err)
+                  const int *size, bool halves, size_t *num, struct ww_error *err)
 {
-    struct ww_plan *plan = start(t, device, kernel, size, err);
+    struct ww_plan *plan = start(t, device, kernel, size, halves, err);
     float *all = NULL;
     *num = 0;
     bool ok = plan && ww_plan_run(plan, batch_of(t), err);
@@ -275,7 +363,7 @@ static float *run(struct ww_try *t, struct ww_device *device, const struct ww_ke
         all = realloc(all, (*num + floats) * sizeof *all);
         if (!all)
             abort();
-        ok = ww_storage_read(device, t->out_storage[i], 64, all + *num, floats * sizeof *all, err);
+        ok = read_out(plan, t, i, floats, all + *num, err);
         *num += floats;
     }
     ww_plan_destroy(&plan);
@@ -318,14 +406,14 @@ static void describe(const struct ww_try *t, size_t index, float got, float want
 }
 
 bool ww_check_kernel(struct ww_device *device, struct ww_device *reference,
-                     const struct ww_kernel *kernel, const int *size, struct ww_check *out,
+                     const struct ww_kernel *kernel, const int *size, bool halves, struct ww_check *out,
                      struct ww_error *err)
 {
     struct ww_try t;
     size_t num, num_expected;
-    float *expected = run(&t, reference, kernel, size, &num_expected, err);
-    float *got = expected ? run(&t, device, kernel, size, &num, err) : NULL;
-    *out = (struct ww_check){.tolerance = t.tolerance};
+    float *expected = run(&t, reference, kernel, size, halves, &num_expected, err);
+    float *got = expected ? run(&t, device, kernel, size, halves, &num, err) : NULL;
+    *out = (struct ww_check){.tolerance = t.tolerance + (halves ? HALF_ERROR : 0)};
     if (!got || num != num_expected) {
         free(expected);
         free(got);
@@ -373,7 +461,7 @@ int ww_time_kernel(struct ww_device *device, const struct ww_kernel *kernel, con
                    struct ww_error *err)
 {
     struct ww_try t;
-    struct ww_plan *plan = start(&t, device, kernel, size, err);
+    struct ww_plan *plan = start(&t, device, kernel, size, false, err);
     int num = plan && ww_plan_time_launches(plan, 1, info, err) ? 0 : -1;
     const double end = now_ms() + seconds * 1e3;
     while (num >= 0 && num < max && (num < 5 || now_ms() < end)) {

@@ -11,10 +11,11 @@ struct ww_check {
     bool ok;
 };
 
-// Runs one attempt on `device` and on `reference` and compares all outputs.
+// Runs one attempt on `device` and on `reference` and compares all outputs; with `halves`, every operand
+// that may be is stored as halves, and the reference is given what those can hold.
 bool ww_check_kernel(struct ww_device *device, struct ww_device *reference,
-                     const struct ww_kernel *kernel, const int *size, struct ww_check *out,
-                     struct ww_error *err);
+                     const struct ww_kernel *kernel, const int *size, bool halves,
+                     struct ww_check *out, struct ww_error *err);
 
 // Times one attempt: runs until `seconds` have passed, at least 5 times. `times_ms` holds `max`;
 // returns how many were taken, -1 on failure.

@@ -96,6 +96,7 @@ const struct ww_kernel ww_kernel_keypoints = {
     .shaders = (const struct ww_shader[]){WW_SHADER(ww_spv_keypoints, "team")},
     .num_shaders = 1,
     .reference = reference,
+    .exact = true,
     .attempt = attempt,
     .sizes = sizes,
     .tolerance = 1e-6f,

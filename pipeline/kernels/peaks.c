@@ -83,6 +83,7 @@ const struct ww_kernel ww_kernel_peaks = {
     .shaders = (const struct ww_shader[]){WW_SHADER(ww_spv_peaks, "strip")},
     .num_shaders = 1,
     .reference = reference,
+    .exact = true,
     .attempt = attempt,
     .sizes = sizes,
     .tolerance = 0,

@@ -65,6 +65,7 @@ const struct ww_kernel ww_kernel_rmsnorm = {
     .shaders = (const struct ww_shader[]){WW_SHADER(ww_spv_rmsnorm, "row")},
     .num_shaders = 1,
     .reference = reference,
+    .view = {WW_VIEW_F32X4, WW_VIEW_F32X4, WW_VIEW_U32X4},
     .attempt = attempt,
     .sizes = sizes,
     .tolerance = 1e-6f,

@@ -92,6 +92,7 @@ const struct ww_kernel ww_kernel_topk = {
     .shaders = (const struct ww_shader[]){WW_SHADER(ww_spv_topk, "count")},
     .num_shaders = 1,
     .reference = reference,
+    .exact = true,
     .attempt = attempt,
     .sizes = sizes,
     .tolerance = 0,

@@ -164,17 +164,12 @@ const struct ww_bert_shape *ww_bert_shape(const struct ww_bert *m)
 
 // Forward -----------------------------------------------------------------------------------------
 
-static struct ww_tensor like(struct ww_cmd *g, struct ww_tensor x, int c)
-{
-    return ww_activation(g, x.n, c, x.h, x.w);
-}
-
 // norm(x w + b + residual)
 static struct ww_tensor add_and_norm(struct ww_cmd *g, const struct ww_bert *m, struct ww_tensor x,
                                      const struct ww_filter *w, const struct ww_filter *norm,
                                      struct ww_tensor residual)
 {
-    const struct ww_tensor sum = like(g, x, w->c_out), y = like(g, x, w->c_out);
+    const struct ww_tensor sum = ww_like(g, x, w->c_out), y = ww_like(g, x, w->c_out);
     ww_pointwise(g, sum, x, w, ww_conv_params(.residual = residual));
     ww_layernorm(g, y, sum, norm, m->shape.eps);
     return y;
@@ -187,10 +182,10 @@ static struct ww_tensor encode(struct ww_cmd *g, const struct ww_bert *m, int i,
     const struct layer *l = &m->layers[i];
     const int H = m->shape.hidden;
     ww_label(g, "layer %d attention", i);
-    const struct ww_tensor qkv = like(g, x, 3 * H); // [3 H, T, N]
+    const struct ww_tensor qkv = ww_like(g, x, 3 * H); // [3 H, T, N]
     ww_pointwise(g, qkv, x, &l->qkv, ww_conv_params(0));
     const struct ww_tensor q = ww_channels(qkv, 0, H), k = ww_channels(qkv, H, H),
-                           v = ww_channels(qkv, 2 * H, H), context = like(g, x, H);
+                           v = ww_channels(qkv, 2 * H, H), context = ww_like(g, x, H);
     ww_stage(g, q, "layer.%d.q", i);
     ww_stage(g, k, "layer.%d.k", i);
     ww_stage(g, v, "layer.%d.v", i);
@@ -202,7 +197,7 @@ static struct ww_tensor encode(struct ww_cmd *g, const struct ww_bert *m, int i,
     ww_stage(g, x, "layer.%d.attention", i);
 
     ww_label(g, "layer %d feed forward", i);
-    const struct ww_tensor inner = like(g, x, m->shape.inner);
+    const struct ww_tensor inner = ww_like(g, x, m->shape.inner);
     ww_pointwise(g, inner, x, &l->inner, ww_conv_params(.act = m->shape.act));
     ww_stage(g, inner, "layer.%d.gelu", i);
     x = add_and_norm(g, m, inner, &l->outer, &l->norm, x);
@@ -214,10 +209,10 @@ struct ww_tensor ww_bert(struct ww_cmd *g, const struct ww_bert *m, const struct
 {
     const struct ww_tensor ids = text->ids; // [3, T, N]
     ww_label(g, "embeddings");
-    const struct ww_tensor sum = like(g, ids, m->shape.hidden); // [H, T, N]
+    const struct ww_tensor sum = ww_like(g, ids, m->shape.hidden); // [H, T, N]
     ww_embed(g, sum, ids, &m->word, &m->position, &m->type);
     ww_stage(g, sum, "embeddings.sum");
-    struct ww_tensor x = like(g, ids, m->shape.hidden);
+    struct ww_tensor x = ww_like(g, ids, m->shape.hidden);
     ww_layernorm(g, x, sum, &m->norm, m->shape.eps);
     ww_stage(g, x, "embeddings.out");
     for (int i = 0; i < m->shape.layers; i++)
@@ -230,7 +225,7 @@ struct ww_tensor ww_bert_pooler(struct ww_cmd *g, const struct ww_bert *m, struc
     if (!m->has_pooler)
         return (struct ww_tensor){0};
     ww_label(g, "pooler");
-    const struct ww_tensor y = like(g, x, m->shape.hidden);
+    const struct ww_tensor y = ww_like(g, x, m->shape.hidden);
     ww_pointwise(g, y, x, &m->pooler, ww_conv_params(.act = WW_ACT_TANH));
     return y;
 }

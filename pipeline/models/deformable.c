@@ -4,22 +4,17 @@
 #include "deformable.h"
 #include "feed.h"
 
-static struct ww_tensor rows_like(struct ww_cmd *g, struct ww_tensor x, int c)
-{
-    return ww_activation(g, x.n, c, x.h, x.w);
-}
-
 static struct ww_tensor linear(struct ww_cmd *g, struct ww_tensor x, const struct ww_filter *w,
                                enum ww_activation_fn act)
 {
-    const struct ww_tensor y = rows_like(g, x, w->c_out);
+    const struct ww_tensor y = ww_like(g, x, w->c_out);
     ww_pointwise(g, y, x, w, ww_conv_params(.act = act));
     return y;
 }
 
 struct ww_tensor ww_sum(struct ww_cmd *g, struct ww_tensor x, struct ww_tensor y)
 {
-    const struct ww_tensor sum = rows_like(g, x, x.c);
+    const struct ww_tensor sum = ww_like(g, x, x.c);
     ww_combine(g, sum, x, (struct ww_tensor){0}, y, WW_ACT_NONE);
     return sum;
 }
@@ -35,10 +30,10 @@ static struct ww_tensor sum_and_norm(struct ww_cmd *g, struct ww_tensor x, const
         ww_stage_rows(g, product, "%s.msda", stage);
         sum = ww_sum(g, product, residual);
     } else {
-        sum = rows_like(g, x, w->c_out);
+        sum = ww_like(g, x, w->c_out);
         ww_pointwise(g, sum, x, w, ww_conv_params(.residual = residual));
     }
-    const struct ww_tensor y = rows_like(g, x, w->c_out);
+    const struct ww_tensor y = ww_like(g, x, w->c_out);
     ww_layernorm(g, y, sum, norm, eps);
     return y;
 }
@@ -59,17 +54,25 @@ void ww_load_looking(struct ww_loader *l, struct ww_looking *to,
     ww_load_linear(l, &to->out, s->width, s->width, "%s.output_proj", name);
 }
 
+// Where to look and how much it counts: floats, whatever x is stored as.
+static struct ww_tensor places_of(struct ww_cmd *g, struct ww_tensor x, const struct ww_filter *w)
+{
+    const struct ww_tensor y = ww_activation(g, x.n, w->c_out, x.h, x.w);
+    ww_pointwise(g, y, x, w, ww_conv_params(0));
+    return y;
+}
+
 struct ww_tensor ww_look_at(struct ww_cmd *g, const struct ww_looking *w,
                             const struct ww_deformable_shape *s, const struct ww_scene *scene,
                             const struct ww_look_at *p)
 {
     const bool detail = p->detail && ww_keeps_stages(g);
     const struct ww_tensor value = linear(g, scene->tokens, &w->value, WW_ACT_NONE);
-    const struct ww_tensor offsets = linear(g, p->query, &w->offsets, WW_ACT_NONE);
-    const struct ww_tensor weights = linear(g, p->query, &w->weights, WW_ACT_NONE);
-    const struct ww_tensor seen = rows_like(g, p->query, s->width);
+    const struct ww_tensor offsets = places_of(g, p->query, &w->offsets);
+    const struct ww_tensor weights = places_of(g, p->query, &w->weights);
+    const struct ww_tensor seen = ww_like(g, p->query, s->width);
     const struct ww_tensor places =
-        detail ? rows_like(g, p->query, 4 * s->heads * s->levels * s->points) : (struct ww_tensor){0};
+        detail ? ww_like(g, offsets, 4 * s->heads * s->levels * s->points) : (struct ww_tensor){0};
     ww_deformable(g, seen, value, offsets, weights, p->reference, scene->levels,
                   ww_deformable_params(.heads = s->heads, .levels = s->levels, .points = s->points,
                                        .boxes = p->boxes, .places = places));
@@ -97,7 +100,7 @@ struct ww_tensor ww_attend_self(struct ww_cmd *g, const struct ww_attending *w,
                                 struct ww_tensor position, const struct ww_filter *norm)
 {
     const struct ww_tensor qk = linear(g, ww_sum(g, x, position), &w->qk, WW_ACT_NONE);
-    const struct ww_tensor v = linear(g, x, &w->v, WW_ACT_NONE), context = rows_like(g, x, x.c);
+    const struct ww_tensor v = linear(g, x, &w->v, WW_ACT_NONE), context = ww_like(g, x, x.c);
     ww_attention(g, context, ww_channels(qk, 0, x.c), ww_channels(qk, x.c, x.c), v,
                  ww_attention_params(.heads = s->heads));
     return sum_and_norm(g, context, &w->out, x, norm, s->eps, NULL);
@@ -118,7 +121,7 @@ struct ww_tensor ww_feed(struct ww_cmd *g, const struct ww_feeding *w, struct ww
                          enum ww_activation_fn act, const struct ww_filter *norm, float eps)
 {
     const struct ww_tensor sum = ww_feed_forward(g, x, &w->inner, act, &w->outer, x);
-    const struct ww_tensor y = rows_like(g, x, x.c);
+    const struct ww_tensor y = ww_like(g, x, x.c);
     ww_layernorm(g, y, sum, norm, eps);
     return y;
 }

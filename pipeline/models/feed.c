@@ -6,11 +6,11 @@ struct ww_tensor ww_feed_forward(struct ww_cmd *g, struct ww_tensor x, const str
                                  enum ww_activation_fn act, const struct ww_filter *outer,
                                  struct ww_tensor residual)
 {
-    const struct ww_tensor y = ww_activation(g, x.n, outer->c_out, x.h, x.w);
+    const struct ww_tensor y = ww_like(g, x, outer->c_out);
     const int rows = x.h * x.w, fit = MIDDLE_BYTES / (4 * inner->c_out) / ROWS_STEP * ROWS_STEP;
     const int each = fit < ROWS_STEP ? ROWS_STEP : fit;
     if (rows <= each) {
-        const struct ww_tensor middle = ww_activation(g, x.n, inner->c_out, x.h, x.w);
+        const struct ww_tensor middle = ww_like(g, x, inner->c_out);
         ww_pointwise(g, middle, x, inner, ww_conv_params(.act = act));
         ww_pointwise(g, y, middle, outer, ww_conv_params(.residual = residual));
         return y;
@@ -18,10 +18,10 @@ struct ww_tensor ww_feed_forward(struct ww_cmd *g, struct ww_tensor x, const str
     // Two in turn: what comes next need not wait until the last one was read.
     struct ww_tensor middle[2];
     for (int i = 0; i < 2; i++)
-        middle[i] = ww_activation(g, x.n, inner->c_out, 1, each);
+        middle[i] = ww_activation_as(g, x, x.n, inner->c_out, 1, each);
     for (int from = 0, i = 0; from < rows; from += each, i ^= 1) {
         if (rows - from < each)
-            middle[i] = ww_activation(g, x.n, inner->c_out, 1, rows - from);
+            middle[i] = ww_activation_as(g, x, x.n, inner->c_out, 1, rows - from);
         ww_pointwise(g, middle[i], x, inner, ww_conv_params(.act = act, .from = from));
         ww_pointwise(g, y, middle[i], outer, ww_conv_params(.residual = residual, .from = from));
     }

@@ -18,14 +18,9 @@
 enum { GROUPS = 32 };
 static const float text_temperature = 10000, box_temperature = 10000;
 
-static struct ww_tensor rows_like(struct ww_cmd *g, struct ww_tensor x, int c)
-{
-    return ww_activation(g, x.n, c, 1, x.w);
-}
-
 static struct ww_tensor linear(struct ww_cmd *g, struct ww_tensor x, const struct ww_filter *w)
 {
-    const struct ww_tensor y = rows_like(g, x, w->c_out);
+    const struct ww_tensor y = ww_like(g, x, w->c_out);
     ww_pointwise(g, y, x, w, ww_conv_params(0));
     return y;
 }
@@ -33,7 +28,7 @@ static struct ww_tensor linear(struct ww_cmd *g, struct ww_tensor x, const struc
 static struct ww_tensor norm(struct ww_cmd *g, const struct ww_gdino *m, struct ww_tensor x,
                              const struct ww_filter *w)
 {
-    const struct ww_tensor y = rows_like(g, x, x.c);
+    const struct ww_tensor y = ww_like(g, x, x.c);
     ww_layernorm(g, y, x, w, m->shape.encoder.eps);
     return y;
 }
@@ -43,7 +38,7 @@ static struct ww_tensor add_and_norm(struct ww_cmd *g, const struct ww_gdino *m,
                                      const struct ww_filter *w, struct ww_tensor residual,
                                      const struct ww_filter *by)
 {
-    const struct ww_tensor sum = rows_like(g, x, w->c_out);
+    const struct ww_tensor sum = ww_like(g, x, w->c_out);
     ww_pointwise(g, sum, x, w, ww_conv_params(.residual = residual));
     return norm(g, m, sum, by);
 }
@@ -177,8 +172,8 @@ struct ww_tensor ww_gdino_tokens(struct ww_cmd *g, const struct ww_gdino *m,
         ww_label(g, "level %d", l);
         const bool more = l >= WW_GDINO_MAPS;
         const struct ww_tensor x = maps[more ? WW_GDINO_MAPS - 1 : l];
-        map[l] = ww_activation(g, n, D, more ? ww_padded(x.h, 3, 1, 2) : x.h,
-                               more ? ww_padded(x.w, 3, 1, 2) : x.w);
+        map[l] = ww_activation_as(g, x, n, D, more ? ww_padded(x.h, 3, 1, 2) : x.h,
+                                  more ? ww_padded(x.w, 3, 1, 2) : x.w);
         if (more)
             ww_conv2d(g, map[l], x, &m->project[l],
                       ww_conv_params(.stride = 2, .padded = true, .pad = 1));
@@ -186,7 +181,7 @@ struct ww_tensor ww_gdino_tokens(struct ww_cmd *g, const struct ww_gdino *m,
             ww_pointwise(g, map[l], x, &m->project[l], ww_conv_params(0));
         ww_pyramid_add(pyramid, map[l].h, map[l].w);
     }
-    const struct ww_tensor X = ww_activation(g, n, D, 1, pyramid->tokens); // [D, S]
+    const struct ww_tensor X = ww_activation_as(g, map[0], n, D, 1, pyramid->tokens); // [D, S]
     const float eps = 1e-5f;
     for (int l = 0; l < m->shape.levels; l++) {
         ww_label(g, "level %d norm", l);
@@ -219,19 +214,19 @@ static void fuse(struct ww_cmd *g, const struct ww_gdino *m, const struct ww_gdi
     }
     ww_label(g, "encoder %d fusion", i);
     const struct ww_tensor none = {0}, v = norm(g, m, *X, &w->picture_norm);
-    const struct ww_tensor z = rows_like(g, v, heads * words), shares = rows_like(g, v, z.c);
+    const struct ww_tensor z = ww_activation(g, n, heads * words, 1, v.w), shares = ww_like(g, z, z.c);
     ww_product(g, z, v, keys, none);
     const struct ww_tensor tops = ww_activation(g, n, z.c, 1, 1);
     ww_tops(g, tops, z, pass->shown);
     ww_both_ways(g, z, shares, z, tops, pass->shown, pass->lengths, heads);
 
     ww_label(g, "encoder %d to picture", i);
-    *X = rows_like(g, v, v.c);
+    *X = ww_like(g, v, v.c);
     ww_product(g, *X, z, values, v);
     ww_label(g, "encoder %d to words", i);
-    const struct ww_tensor seen = rows_like(g, t, heads * v.c);
+    const struct ww_tensor seen = ww_like(g, t, heads * v.c);
     ww_pool(g, seen, shares, v, heads);
-    *T = rows_like(g, t, t.c);
+    *T = ww_like(g, t, t.c);
     ww_pointwise(g, *T, seen, &w->out, ww_conv_params(.residual = t));
     ww_stage_rows(g, *X, "enc.layer%d.fusion.vision", i);
     ww_stage_rows(g, *T, "enc.layer%d.fusion.text", i);
@@ -244,7 +239,7 @@ static struct ww_tensor read_words(struct ww_cmd *g, const struct ww_gdino *m,
     const struct ww_gdino_encoder_layer *l = &m->encoder[i];
     ww_label(g, "encoder %d words self", i);
     const struct ww_tensor qk = linear(g, ww_sum(g, T, pass->code), &l->words_self.qk);
-    const struct ww_tensor v = linear(g, T, &l->words_self.v), context = rows_like(g, T, T.c);
+    const struct ww_tensor v = linear(g, T, &l->words_self.v), context = ww_like(g, T, T.c);
     ww_attention(g, context, ww_channels(qk, 0, T.c), ww_channels(qk, T.c, T.c), v,
                  ww_attention_params(.heads = m->shape.side_heads, .mask = pass->mask));
     T = add_and_norm(g, m, context, &l->words_self.out, T, &l->words_self_norm);
@@ -287,10 +282,12 @@ static struct ww_tensor select_queries(struct ww_cmd *g, const struct ww_gdino *
     const struct ww_tensor none = {0};
     const int D = m->shape.decoder.width, Q = m->shape.queries;
     ww_label(g, "select");
-    const struct ww_tensor valid = rows_like(g, X, D);
+    const struct ww_tensor valid = ww_like(g, X, D);
     ww_keep(g, valid, X, pass->kept);
-    const struct ww_tensor om = norm(g, m, linear(g, valid, &m->select), &m->select_norm);
-    const struct ww_tensor likeness = rows_like(g, X, pass->words), best = rows_like(g, X, 1);
+    const struct ww_tensor selected = ww_activation(g, X.n, D, 1, X.w);
+    ww_pointwise(g, selected, valid, &m->select, ww_conv_params(0));
+    const struct ww_tensor om = norm(g, m, selected, &m->select_norm);
+    const struct ww_tensor likeness = ww_like(g, om, pass->words), best = ww_like(g, om, 1);
     ww_product(g, likeness, om, score, none);
     ww_best(g, best, likeness, pass->lengths);
     const struct ww_tensor top = ww_activation(g, X.n, 4, 1, Q);
@@ -302,8 +299,8 @@ static struct ww_tensor select_queries(struct ww_cmd *g, const struct ww_gdino *
     if (ww_keeps_stages(g))
         ww_stage_rows(g, ww_sum(g, ww_mlp(g, &m->select_box, om), pass->anchors), "select.box_logits");
 
-    const struct ww_tensor chosen = rows_like(g, top, D), anchor = rows_like(g, top, 4);
-    const struct ww_tensor reference = rows_like(g, top, 4);
+    const struct ww_tensor chosen = ww_like(g, top, D), anchor = ww_like(g, top, 4);
+    const struct ww_tensor reference = ww_like(g, top, 4);
     ww_gather(g, chosen, om, top);
     ww_gather(g, anchor, pass->anchors, top);
     ww_combine(g, reference, ww_mlp(g, &m->select_box, chosen), none, anchor, WW_ACT_SIGMOID);
@@ -317,7 +314,7 @@ static struct ww_tensor select_queries(struct ww_cmd *g, const struct ww_gdino *
 static struct ww_tensor place_of(struct ww_cmd *g, const struct ww_gdino *m,
                                  const struct ww_gdino_pass *pass, struct ww_tensor reference)
 {
-    const struct ww_tensor code = rows_like(g, reference, 2 * m->shape.decoder.width);
+    const struct ww_tensor code = ww_like(g, reference, 2 * m->shape.decoder.width);
     ww_sinecode(g, code, reference,
                 ww_sinecode_params(.numbers = m->shape.decoder.width / 2,
                                    .temperature = box_temperature, .y_first = true,
@@ -331,7 +328,7 @@ static struct ww_tensor ask_words(struct ww_cmd *g, const struct ww_gdino *m,
                                   struct ww_tensor position, struct ww_tensor T)
 {
     const struct ww_tensor q = linear(g, ww_sum(g, x, position), &l->words.q);
-    const struct ww_tensor kv = linear(g, T, &l->words.kv), context = rows_like(g, x, x.c);
+    const struct ww_tensor kv = linear(g, T, &l->words.kv), context = ww_like(g, x, x.c);
     ww_attention(g, context, q, ww_channels(kv, 0, x.c), ww_channels(kv, x.c, x.c),
                  ww_attention_params(.heads = m->shape.decoder.heads, .lengths = pass->lengths));
     return add_and_norm(g, m, context, &l->words.out, x, &l->words_norm);
@@ -385,7 +382,7 @@ static void decode(struct ww_cmd *g, const struct ww_gdino *m, const struct ww_g
         if (ww_keeps_stages(g))
             ww_stage_rows(g, norm(g, m, x, &m->norm), "%s.norm", name);
         if (i < last || ww_keeps_stages(g)) {
-            const struct ww_tensor moved = rows_like(g, x, 4);
+            const struct ww_tensor moved = ww_like(g, x, 4);
             move_boxes(g, m, moved, x, reference);
             ww_stage_rows(g, moved, "%s.reference", name);
             reference = i < last ? moved : reference;

@@ -336,15 +336,10 @@ int ww_swin_channels(const struct ww_swin *net, int stage)
 
 // Forward -----------------------------------------------------------------------------------------
 
-static struct ww_tensor like(struct ww_cmd *g, struct ww_tensor x, int c)
-{
-    return ww_activation(g, x.n, c, x.h, x.w);
-}
-
 static struct ww_tensor norm(struct ww_cmd *g, const struct ww_swin *net, struct ww_tensor x,
                              const struct ww_filter *w)
 {
-    const struct ww_tensor y = like(g, x, x.c);
+    const struct ww_tensor y = ww_like(g, x, x.c);
     ww_layernorm(g, y, x, w, net->shape.eps);
     return y;
 }
@@ -353,7 +348,7 @@ static struct ww_tensor norm(struct ww_cmd *g, const struct ww_swin *net, struct
 static struct ww_tensor linear(struct ww_cmd *g, struct ww_tensor x, const struct ww_filter *w,
                                struct ww_tensor residual)
 {
-    const struct ww_tensor y = like(g, x, w->c_out);
+    const struct ww_tensor y = ww_like(g, x, w->c_out);
     ww_pointwise(g, y, x, w, ww_conv_params(.residual = residual));
     return y;
 }
@@ -362,8 +357,8 @@ static struct ww_tensor linear(struct ww_cmd *g, struct ww_tensor x, const struc
 static struct ww_tensor embed(struct ww_cmd *g, const struct ww_swin *net, struct ww_tensor x)
 {
     const int patch = net->shape.patch;
-    const struct ww_tensor y = ww_activation(g, x.n, net->shape.embed, (x.h + patch - 1) / patch,
-                                             (x.w + patch - 1) / patch);
+    const struct ww_tensor y = ww_half_activation(g, x.n, net->shape.embed, (x.h + patch - 1) / patch,
+                                                  (x.w + patch - 1) / patch);
     ww_conv2d(g, y, x, &net->patch, ww_conv_params(.stride = patch, .padded = true));
     return norm(g, net, y, &net->patch_norm);
 }
@@ -373,9 +368,9 @@ static struct ww_tensor attend(struct ww_cmd *g, const struct ww_swin *net, int 
 {
     const struct block *b = &net->blocks[s][i];
     const int heads = net->shape.heads[s], window = net->shape.window;
-    const struct ww_tensor none = {0}, normed = ww_activation(g, x.n, x.c, 1, x.h * x.w + 1);
+    const struct ww_tensor none = {0}, normed = ww_activation_as(g, x, x.n, x.c, 1, x.h * x.w + 1);
     ww_layernorm(g, normed, x, &b->before, net->shape.eps);
-    const struct ww_tensor qkv = linear(g, normed, &b->qkv, none), seen = like(g, x, x.c);
+    const struct ww_tensor qkv = linear(g, normed, &b->qkv, none), seen = ww_like(g, x, x.c);
     ww_windows(g, seen, ww_channels(qkv, 0, x.c), ww_channels(qkv, x.c, x.c),
                ww_channels(qkv, 2 * x.c, x.c),
                ww_windows_params(.heads = heads, .window = window, .shift = i % 2 ? window / 2 : 0,
@@ -393,7 +388,7 @@ static struct ww_tensor feed_forward(struct ww_cmd *g, const struct ww_swin *net
 static struct ww_tensor merge(struct ww_cmd *g, const struct ww_swin *net, int s, struct ww_tensor x)
 {
     const struct ww_tensor none = {0};
-    const struct ww_tensor four = ww_activation(g, x.n, 4 * x.c, (x.h + 1) / 2, (x.w + 1) / 2);
+    const struct ww_tensor four = ww_activation_as(g, x, x.n, 4 * x.c, (x.h + 1) / 2, (x.w + 1) / 2);
     ww_merge(g, four, x);
     return linear(g, norm(g, net, four, &net->merge_norm[s]), &net->merge[s], none);
 }

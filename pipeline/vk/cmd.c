@@ -73,6 +73,24 @@ struct ww_tensor ww_activation(struct ww_cmd *g, int n, int c, int h, int w)
     return add_tensor(g, MEMORY_ARENA, n, c, h, w);
 }
 
+struct ww_tensor ww_half_activation(struct ww_cmd *g, int n, int c, int h, int w)
+{
+    const struct ww_tensor t = ww_activation(g, n, c, h, w);
+    g->recording.memory[t.id].halves = ww_some(t) && g->device->halves;
+    return t;
+}
+
+struct ww_tensor ww_activation_as(struct ww_cmd *g, struct ww_tensor x, int n, int c, int h, int w)
+{
+    return g->recording.memory[x.id].halves ? ww_half_activation(g, n, c, h, w)
+                                            : ww_activation(g, n, c, h, w);
+}
+
+struct ww_tensor ww_like(struct ww_cmd *g, struct ww_tensor x, int c)
+{
+    return ww_activation_as(g, x, x.n, c, x.h, x.w);
+}
+
 struct ww_tensor ww_input_tensor(struct ww_cmd *g, int n, int c, int h, int w)
 {
     const struct ww_tensor t = ww_activation(g, n, c, h, w);
@@ -160,6 +178,11 @@ void ww_launch(struct ww_cmd *g, const struct ww_kernel *kernel,
         if (m->born < 0)
             m->born = index;
         m->dies = index;
+        if (!m->halves)
+            continue;
+        const int in = i - WW_MAX_OUTPUTS;
+        ww_expect(g, in < 0 ? !kernel->exact : kernel->view[in] == WW_VIEW_F32X4);
+        l->halves |= 1u << (in < 0 ? WW_MAX_INPUTS + i : in);
     }
 }
 

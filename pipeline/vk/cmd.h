@@ -31,6 +31,12 @@ void ww_cmd_destroy(struct ww_cmd **cmd);
 
 // An activation, undefined until a launch writes it.
 struct ww_tensor ww_activation(struct ww_cmd *g, int n, int c, int h, int w);
+// One that is stored as halves, where the device is asked to (ww_device.halves): half the memory and half the
+// traffic, of values up to 65504 with 11 bits. Sums, products and all other arithmetic stay float32.
+struct ww_tensor ww_half_activation(struct ww_cmd *g, int n, int c, int h, int w);
+// One that is stored as `x` is; with `c` channels for each of its pixels.
+struct ww_tensor ww_activation_as(struct ww_cmd *g, struct ww_tensor x, int n, int c, int h, int w);
+struct ww_tensor ww_like(struct ww_cmd *g, struct ww_tensor x, int c);
 // One that another plan writes before each replay, in this one's arena (ww_plan_arena).
 struct ww_tensor ww_input_tensor(struct ww_cmd *g, int n, int c, int h, int w);
 // One whose elements the host reads after each replay (ww_plan_read), or writes before it.
@@ -96,6 +102,8 @@ void *ww_plan_params(struct ww_plan *plan);
 bool ww_plan_run(struct ww_plan *plan, int n, struct ww_error *err);
 // Replays what was recorded after the call of ww_part of that number, from 0, and before the next one.
 bool ww_plan_run_part(struct ww_plan *plan, int part, struct ww_error *err);
+// Whether it is stored as halves.
+bool ww_plan_has_halves(const struct ww_plan *plan, struct ww_tensor t);
 // Where activations lie, and the texel that one of them begins at.
 struct ww_storage *ww_plan_arena(struct ww_plan *plan);
 uint32_t ww_plan_texel(const struct ww_plan *plan, struct ww_tensor t);

@@ -9,7 +9,7 @@
 
 // Layout of the one descriptor set that all kernels use: the parameter block, then each input's
 // storage as each kind of view.
-#define NUM_BINDINGS (1 + WW_MAX_INPUTS * WW_NUM_VIEWS)
+#define NUM_BINDINGS (1 + WW_MAX_INPUTS * WW_NUM_BOUND)
 
 const char *ww_vk_result(VkResult result)
 {
@@ -317,6 +317,14 @@ static void read_profile(struct ww_device *device)
     };
 }
 
+static bool read_precision(bool *halves, struct ww_error *err)
+{
+    const char *text = getenv("WATCHWORD_PRECISION");
+    *halves = text && !strcmp(text, "half");
+    return !text || !*text || *halves || !strcmp(text, "float") ||
+           ww_fail(err, WW_E_DEVICE, "WATCHWORD_PRECISION is '%s'; allowed: float, half", text);
+}
+
 struct ww_device *ww_device_open(const char *wanted, struct ww_error *err)
 {
     if (!wanted || !*wanted)
@@ -325,6 +333,8 @@ struct ww_device *ww_device_open(const char *wanted, struct ww_error *err)
     if (!device)
         abort();
     device->pipelines = ww_pipelines_create();
+    if (!read_precision(&device->halves, err))
+        goto fail;
     VkPhysicalDevice physical[MAX_DEVICES];
     struct ww_device_info info[MAX_DEVICES];
     int count = 0;
@@ -357,6 +367,7 @@ struct ww_device *ww_device_open(const char *wanted, struct ww_error *err)
 
 reference:
     device->info = reference_info;
+    device->halves = false;
     device->profile = (struct ww_profile){.reference = true, .max_texels = UINT32_MAX >> 4,
                                           .piece_macs = 5e7,
                                           .max_alloc = UINT64_MAX};

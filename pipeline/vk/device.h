@@ -33,6 +33,7 @@ struct ww_device {
     VkPipelineLayout layout;
     VkPhysicalDeviceMemoryProperties memory;
     struct ww_pipelines *pipelines; // every pipeline made so far
+    bool halves; // models store as halves what may be: ww_half_activation
     bool lost;                      // VK_ERROR_DEVICE_LOST was seen; only closing is left
     bool hangs; // a wait failed, so it may still use what it was given: nothing is freed
     uint64_t bytes;                 // allocated now

@@ -38,9 +38,11 @@ static int choose_type(const struct ww_device *device, uint32_t bits, enum ww_pl
 static bool create_views(struct ww_device *device, struct ww_storage *s, struct ww_error *err)
 {
     static const VkFormat format[WW_NUM_VIEWS] = {VK_FORMAT_R32G32B32A32_SFLOAT,
-                                                  VK_FORMAT_R32G32B32A32_UINT, VK_FORMAT_R32_UINT};
+                                                  VK_FORMAT_R32G32B32A32_UINT, VK_FORMAT_R32_UINT,
+                                                  VK_FORMAT_R16G16B16A16_SFLOAT};
     for (int i = 0; i < WW_NUM_VIEWS; i++) {
-        // A view of single words reaches a quarter as far; only pictures are read that way.
+        // A view of single words reaches a quarter as far, only pictures are read that way; one of halves
+        // half as far.
         uint64_t range = (uint64_t)device->profile.max_texels * (uint64_t)WW_TEXEL_BYTES(i);
         range = range < s->bytes ? range : s->bytes;
         const VkBufferViewCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,

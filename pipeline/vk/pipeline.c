@@ -3,10 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HALVES_ID 31 // shaders/ww.glsl
+
 struct entry {
     const struct ww_shader *shader;
     uint32_t spec[WW_MAX_SPEC];
     int num_spec;
+    uint32_t halves;
     VkPipeline pipeline;
 };
 
@@ -36,10 +39,11 @@ void ww_pipelines_destroy(struct ww_device *device, struct ww_pipelines **pointe
 }
 
 static VkPipeline find(const struct ww_pipelines *p, const struct ww_shader *shader,
-                       const uint32_t *spec, int num_spec)
+                       const uint32_t *spec, int num_spec, uint32_t halves)
 {
     for (int i = 0; i < p->num; i++)
         if (p->entries[i].shader == shader && p->entries[i].num_spec == num_spec &&
+            p->entries[i].halves == halves &&
             !memcmp(p->entries[i].spec, spec, sizeof *spec * (size_t)num_spec))
             return p->entries[i].pipeline;
     return VK_NULL_HANDLE;
@@ -56,26 +60,31 @@ static void keep(struct ww_pipelines *p, const struct entry *entry)
     p->entries[p->num++] = *entry;
 }
 
-VkPipeline ww_pipeline(struct ww_device *device, const struct ww_shader *shader,
-                       const uint32_t *spec, int num_spec, bool *created, struct ww_error *err)
+VkPipeline ww_pipeline(struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
+                       int num_spec, uint32_t halves, bool *created, struct ww_error *err)
 {
     *created = false;
-    VkPipeline pipeline = find(device->pipelines, shader, spec, num_spec);
+    VkPipeline pipeline = find(device->pipelines, shader, spec, num_spec, halves);
     if (pipeline)
         return pipeline;
 
-    VkSpecializationMapEntry map[WW_MAX_SPEC];
-    for (int i = 0; i < num_spec; i++)
+    VkSpecializationMapEntry map[WW_MAX_SPEC + 1];
+    uint32_t value[WW_MAX_SPEC + 1];
+    const uint32_t num = (uint32_t)num_spec + (halves != 0);
+    for (uint32_t i = 0; i < num; i++) {
+        const bool last = i == (uint32_t)num_spec;
         map[i] = (VkSpecializationMapEntry){
-            .constantID = (uint32_t)i, .offset = (uint32_t)i * 4, .size = 4};
-    const VkSpecializationInfo constants = {.mapEntryCount = (uint32_t)num_spec,
+            .constantID = last ? HALVES_ID : i, .offset = i * 4, .size = 4};
+        value[i] = last ? halves : spec[i];
+    }
+    const VkSpecializationInfo constants = {.mapEntryCount = num,
                                             .pMapEntries = map,
-                                            .dataSize = sizeof *spec * (size_t)num_spec,
-                                            .pData = spec};
+                                            .dataSize = sizeof *value * num,
+                                            .pData = value};
     const VkShaderModuleCreateInfo module_info = {
         .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-        .codeSize = shader->code_bytes,
-        .pCode = shader->code};
+        .codeSize = halves ? shader->halves_bytes : shader->code_bytes,
+        .pCode = halves ? shader->halves : shader->code};
     VkShaderModule module = VK_NULL_HANDLE;
     VK_TRY(device, err, vkCreateShaderModule(device->vk, &module_info, NULL, &module));
     const VkComputePipelineCreateInfo info = {
@@ -89,7 +98,7 @@ VkPipeline ww_pipeline(struct ww_device *device, const struct ww_shader *shader,
     VK_TRY(device, err,
            vkCreateComputePipelines(device->vk, device->cache, 1, &info, NULL, &pipeline));
     vkDestroyShaderModule(device->vk, module, NULL);
-    struct entry entry = {.shader = shader, .num_spec = num_spec, .pipeline = pipeline};
+    struct entry entry = {.shader = shader, .num_spec = num_spec, .halves = halves, .pipeline = pipeline};
     memcpy(entry.spec, spec, sizeof *spec * (size_t)num_spec);
     keep(device->pipelines, &entry);
     device->pipelines_created++;

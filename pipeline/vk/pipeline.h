@@ -15,8 +15,8 @@ _Static_assert(sizeof(struct ww_header) == WW_HEADER_BYTES, "shaders/ww.glsl has
 
 struct ww_shader {
     const char *variant; // "quads", "subgroup": for benchmarks
-    const uint32_t *code;
-    size_t code_bytes;
+    const uint32_t *code, *halves; // `halves`: the same, for operands that are stored as halves
+    size_t code_bytes, halves_bytes;
 };
 
 struct ww_pipelines *ww_pipelines_create(void);
@@ -24,5 +24,6 @@ void ww_pipelines_destroy(struct ww_device *device, struct ww_pipelines **pipeli
 
 // Finds or makes. The driver may put the compiling off until the first dispatch: ww_plan_create
 // therefore dispatches each new one once with no groups.
-VkPipeline ww_pipeline(struct ww_device *device, const struct ww_shader *shader,
-                       const uint32_t *spec, int num_spec, bool *created, struct ww_error *err);
+// `halves`: inputs and outputs that are stored as halves, a bit each, inputs first.
+VkPipeline ww_pipeline(struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
+                       int num_spec, uint32_t halves, bool *created, struct ww_error *err);

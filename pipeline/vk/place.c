@@ -7,41 +7,41 @@
 
 #include <stdlib.h>
 
-#define ALIGN_TEXELS 4u // 64 bytes: a cache line
+#define ALIGN_UNITS 4u // 64 bytes: a cache line
 
 static int by_birth(const void *a, const void *b)
 {
     const struct memory *x = *(struct memory *const *)a, *y = *(struct memory *const *)b;
     return x->born != y->born ? (x->born > y->born) - (x->born < y->born)
-                              : (x->texels < y->texels) - (x->texels > y->texels);
+                              : (units(x) < units(y)) - (units(x) > units(y));
 }
 
 static int by_size(const void *a, const void *b)
 {
     const struct memory *x = *(struct memory *const *)a, *y = *(struct memory *const *)b;
-    return x->texels != y->texels ? (x->texels < y->texels) - (x->texels > y->texels) : by_birth(a, b);
+    return units(x) != units(y) ? (units(x) < units(y)) - (units(x) > units(y)) : by_birth(a, b);
 }
 
 // Places a list in its order; returns where the arena ends.
 static uint64_t place(struct memory **list, int num)
 {
-    uint64_t top = ALIGN_TEXELS; // texel 0 stays zero
+    uint64_t top = ALIGN_UNITS; // unit 0 stays zero
     for (int i = 0; i < num; i++) {
-        uint64_t at = ALIGN_TEXELS;
+        uint64_t at = ALIGN_UNITS;
         for (bool moved = true; moved;) {
             moved = false;
             for (int k = 0; k < i; k++) {
                 const bool together = list[k]->dies >= list[i]->born && list[i]->dies >= list[k]->born;
-                const uint64_t end = list[k]->base + list[k]->texels;
-                if (together && at < end && list[k]->base < at + list[i]->texels) {
-                    at = (end + ALIGN_TEXELS - 1) / ALIGN_TEXELS * ALIGN_TEXELS;
+                const uint64_t end = list[k]->base + units(list[k]);
+                if (together && at < end && list[k]->base < at + units(list[i])) {
+                    at = (end + ALIGN_UNITS - 1) / ALIGN_UNITS * ALIGN_UNITS;
                     moved = true;
                 }
             }
         }
         list[i]->base = (uint32_t)at;
-        if (at + list[i]->texels > top)
-            top = at + list[i]->texels;
+        if (at + units(list[i]) > top)
+            top = at + units(list[i]);
     }
     return top;
 }
@@ -74,39 +74,38 @@ uint64_t ww_place_live(const struct recording *r)
 {
     uint64_t most = 0;
     for (int launch = 0; launch < r->num_launches; launch++) {
-        uint64_t texels = 0;
+        uint64_t alive = 0;
         for (int i = 0; i < r->num_memory; i++) {
             const struct memory *m = &r->memory[i];
             if (m->kind == MEMORY_ARENA && m->born >= 0 && m->born <= launch && launch <= m->dies)
-                texels += m->texels;
+                alive += units(m);
         }
-        most = texels > most ? texels : most;
+        most = alive > most ? alive : most;
     }
     return most;
 }
 
 uint64_t ww_place_stack(struct recording *r, enum memory_kind kind)
 {
-    uint64_t top = ALIGN_TEXELS;
+    uint64_t top = ALIGN_UNITS;
     for (int i = 0; i < r->num_memory; i++) {
         if (r->memory[i].kind != kind)
             continue;
         r->memory[i].base = (uint32_t)top;
-        top += (r->memory[i].texels + ALIGN_TEXELS - 1) / ALIGN_TEXELS * ALIGN_TEXELS;
+        top += (units(&r->memory[i]) + ALIGN_UNITS - 1) / ALIGN_UNITS * ALIGN_UNITS;
     }
     return top;
 }
 
-struct texels ww_texels_of(const struct recording *r, struct ww_tensor t)
+struct span ww_span(const struct recording *r, struct ww_tensor t)
 {
     const struct memory *m = &r->memory[t.id];
-    const uint64_t begin = (uint64_t)m->base + t.first;
-    const uint64_t last = (uint64_t)(t.n - 1) * t.step;
-    return (struct texels){m->storage, begin,
-                          begin + last + (uint64_t)ww_quads(t) * (uint64_t)t.h * (uint64_t)t.w};
+    const uint64_t begin = (uint64_t)m->base * UNIT_BYTES + (uint64_t)t.first * texel_bytes(m);
+    const uint64_t texels = (uint64_t)(t.n - 1) * t.step + (uint64_t)ww_quads(t) * (uint64_t)t.h * (uint64_t)t.w;
+    return (struct span){m->storage, begin, begin + texels * texel_bytes(m)};
 }
 
-static bool overlap(struct texels a, struct texels b)
+static bool overlap(struct span a, struct span b)
 {
     return a.storage == b.storage && a.begin < b.end && b.begin < a.end;
 }
@@ -120,10 +119,10 @@ static bool depends(const struct recording *r, const struct launch *a, const str
             const struct ww_tensor tb = output ? b->out[k] : b->in[k - WW_MAX_OUTPUTS];
             const struct ww_tensor ta = output ? a->out[k] : a->in[k - WW_MAX_OUTPUTS];
             if (ww_some(a->out[o]) && ww_some(tb) &&
-                overlap(ww_texels_of(r, a->out[o]), ww_texels_of(r, tb)))
+                overlap(ww_span(r, a->out[o]), ww_span(r, tb)))
                 return true;
             if (ww_some(b->out[o]) && ww_some(ta) &&
-                overlap(ww_texels_of(r, b->out[o]), ww_texels_of(r, ta)))
+                overlap(ww_span(r, b->out[o]), ww_span(r, ta)))
                 return true;
         }
     }

@@ -1,6 +1,7 @@
 // A recording made ready to replay: memory, descriptors, pipelines, commands; and its replays.
 
 #include "recording.h"
+#include "weights/blocks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,13 +38,17 @@ static bool allocate(struct ww_plan *plan, struct ww_error *err)
 {
     struct ww_device *device = plan->device;
     struct recording *r = &plan->recording;
-    const uint64_t arena = ww_place_arena(r) * 16;
-    if (arena > (uint64_t)device->profile.max_texels * 16)
+    const uint64_t arena = ww_place_arena(r) * UNIT_BYTES;
+    bool halves = false;
+    for (int i = 0; i < r->num_memory; i++)
+        halves |= r->memory[i].halves;
+    const uint64_t reach = (uint64_t)device->profile.max_texels * (halves ? 8 : 16);
+    if (arena > reach)
         return ww_fail(err, WW_E_MEMORY, "activations of %.1f MB exceed this device's %.1f MB",
-                       (double)arena / 1e6, (double)device->profile.max_texels * 16e-6);
+                       (double)arena / 1e6, (double)reach / 1e6);
     plan->arena = ww_storage_create(device, arena, WW_PLACE_DEVICE, err);
-    plan->results = ww_storage_create(device, ww_place_stack(r, MEMORY_RESULT) * 16, WW_PLACE_READBACK, err);
-    plan->uploads = ww_storage_create(device, ww_place_stack(r, MEMORY_UPLOAD) * 16, WW_PLACE_UPLOAD, err);
+    plan->results = ww_storage_create(device, ww_place_stack(r, MEMORY_RESULT) * UNIT_BYTES, WW_PLACE_READBACK, err);
+    plan->uploads = ww_storage_create(device, ww_place_stack(r, MEMORY_UPLOAD) * UNIT_BYTES, WW_PLACE_UPLOAD, err);
     plan->control = ww_storage_create(
         device, WW_PARAM_BYTES + sizeof(VkDispatchIndirectCommand) * (size_t)(r->num_launches + 1),
         WW_PLACE_UPLOAD, err);
@@ -61,7 +66,7 @@ static bool allocate(struct ww_plan *plan, struct ww_error *err)
 
 static void write_set(struct ww_plan *plan, const struct launch *l, VkDescriptorSet set)
 {
-    VkWriteDescriptorSet write[1 + WW_MAX_INPUTS * WW_NUM_VIEWS];
+    VkWriteDescriptorSet write[1 + WW_MAX_INPUTS * WW_NUM_BOUND];
     const VkDescriptorBufferInfo params = {plan->control->buffer, 0, WW_PARAM_BYTES};
     uint32_t num = 0;
     write[num++] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
@@ -72,20 +77,27 @@ static void write_set(struct ww_plan *plan, const struct launch *l, VkDescriptor
     for (int i = 0; i < WW_MAX_INPUTS; i++) {
         const struct ww_storage *s =
             ww_some(l->in[i]) ? plan->recording.memory[l->in[i].id].storage : plan->arena;
-        for (int v = 0; v < WW_NUM_VIEWS; v++, num++)
+        const bool halves = l->halves & (1u << i);
+        for (int v = 0; v < WW_NUM_BOUND; v++, num++)
             write[num] =
                 (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
                                        .dstSet = set,
                                        .dstBinding = num,
                                        .descriptorCount = 1,
                                        .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER,
-                                       .pTexelBufferView = &s->view[v]};
+                                       .pTexelBufferView =
+                                           &s->view[halves && v == WW_VIEW_F32X4 ? WW_VIEW_F16X4 : v]};
     }
     vkUpdateDescriptorSets(plan->device->vk, num, write, 0, NULL);
 }
 
+// Bits of `halves` that are of inputs: outputs have no binding.
+#define INPUT_HALVES ((1u << WW_MAX_INPUTS) - 1)
+
 static bool same_storages(const struct recording *r, const struct launch *a, const struct launch *b)
 {
+    if ((a->halves ^ b->halves) & INPUT_HALVES)
+        return false;
     for (int i = 0; i < WW_MAX_INPUTS; i++) {
         const struct ww_storage *x = ww_some(a->in[i]) ? r->memory[a->in[i].id].storage : NULL;
         const struct ww_storage *y = ww_some(b->in[i]) ? r->memory[b->in[i].id].storage : NULL;
@@ -95,7 +107,7 @@ static bool same_storages(const struct recording *r, const struct launch *a, con
     return true;
 }
 
-// Launches that read the same storages share a descriptor set: most do, offsets are pushed.
+// Launches that read the same storages the same way share a descriptor set: most do, offsets are pushed.
 static bool create_sets(struct ww_plan *plan, struct ww_error *err)
 {
     struct recording *r = &plan->recording;
@@ -112,7 +124,7 @@ static bool create_sets(struct ww_plan *plan, struct ww_error *err)
     const VkDescriptorPoolSize size[] = {
         {VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER, (uint32_t)num + 1},
         {VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER,
-         (uint32_t)(num + 1) * WW_MAX_INPUTS * WW_NUM_VIEWS}};
+         (uint32_t)(num + 1) * WW_MAX_INPUTS * WW_NUM_BOUND}};
     const VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
                                              .maxSets = (uint32_t)num + 1,
                                              .poolSizeCount = 2,
@@ -159,14 +171,15 @@ static void record_launch(struct ww_plan *plan, VkCommandBuffer buffer, int inde
     }
     struct ww_header header = {0};
     for (int o = 0; o < WW_MAX_OUTPUTS; o++) {
-        const struct texels range = ww_texels_of(r, l->out[o]);
+        const struct span span = ww_span(r, l->out[o]);
         if (ww_some(l->out[o]))
-            header.out[o] = range.storage->address + range.begin * 16;
+            header.out[o] = span.storage->address + span.begin;
     }
-    for (int i = 0; i < WW_MAX_INPUTS; i++)
+    for (int i = 0; i < WW_MAX_INPUTS; i++) {
+        const unsigned view = l->halves & (1u << i) ? WW_VIEW_F16X4 : l->kernel->view[i];
         if (ww_some(l->in[i]))
-            header.in[i] = (uint32_t)(ww_texels_of(r, l->in[i]).begin *
-                                      (16u / (unsigned)WW_TEXEL_BYTES(l->kernel->view[i])));
+            header.in[i] = (uint32_t)(ww_span(r, l->in[i]).begin / WW_TEXEL_BYTES(view));
+    }
     vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, l->pipeline);
     vkCmdBindDescriptorSets(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, plan->device->layout, 0, 1,
                             &l->set, 0, NULL);
@@ -253,7 +266,7 @@ static bool create_pipelines(struct ww_plan *plan, struct ww_error *err)
         struct launch *l = &r->launches[i];
         bool created;
         l->pipeline = ww_pipeline(plan->device, &l->kernel->shaders[l->variant], l->spec,
-                                  l->num_spec, &created, err);
+                                  l->num_spec, l->halves, &created, err);
         if (!l->pipeline)
             return ww_within(err, "kernel '%s'", l->kernel->name);
         if (!created)
@@ -472,6 +485,11 @@ bool ww_plan_run_part(struct ww_plan *plan, int part, struct ww_error *err)
     return run(plan, r->parts[part], part + 1 < r->num_parts ? r->parts[part + 1] : end_of(plan), 1, err);
 }
 
+bool ww_plan_has_halves(const struct ww_plan *plan, struct ww_tensor t)
+{
+    return plan->recording.memory[t.id].halves;
+}
+
 struct ww_storage *ww_plan_arena(struct ww_plan *plan)
 {
     return plan->arena;
@@ -489,7 +507,7 @@ uint64_t ww_plan_bytes(const struct ww_plan *plan)
 
 uint64_t ww_plan_live_bytes(const struct ww_plan *plan)
 {
-    return ww_place_live(&plan->recording) * 16;
+    return ww_place_live(&plan->recording) * UNIT_BYTES;
 }
 
 int ww_plan_num_stages(const struct ww_plan *plan)
@@ -508,23 +526,39 @@ enum ww_stage_kind ww_plan_stage_kind(struct ww_plan *plan, int i)
     return plan->recording.stages[i].kind;
 }
 
+// As float32, whatever it is stored as; freed by the caller. NULL on failure.
+static float *read_floats(struct ww_plan *plan, struct ww_tensor t, struct ww_error *err)
+{
+    const struct memory *m = &plan->recording.memory[t.id];
+    const struct span span = ww_span(&plan->recording, t);
+    const size_t bytes = span.end - span.begin, num = bytes / texel_bytes(m) * 4;
+    float *data = malloc(num * sizeof *data);
+    void *raw = m->halves ? malloc(bytes) : data;
+    if (!data || !raw)
+        abort();
+    const bool ok = ww_storage_read(plan->device, m->storage, span.begin, raw, bytes, err);
+    if (m->halves) {
+        if (ok)
+            ww_decode(WW_F16, raw, num, data);
+        free(raw);
+    }
+    if (ok)
+        return data;
+    free(data);
+    return NULL;
+}
+
 bool ww_plan_read_stage(struct ww_plan *plan, int i, float *out, struct ww_error *err)
 {
     const struct ww_tensor t = plan->recording.stages[i].tensor;
-    const struct texels range = ww_texels_of(&plan->recording, t);
-    float *data = malloc((range.end - range.begin) * 16);
-    if (!data)
-        abort();
-    const bool ok =
-        ww_storage_read(plan->device, plan->recording.memory[t.id].storage, range.begin * 16, data,
-                        (range.end - range.begin) * 16, err);
-    for (int n = 0; ok && n < t.n; n++)
+    float *data = read_floats(plan, t, err);
+    for (int n = 0; data && n < t.n; n++)
         for (int y = 0; y < t.h; y++)
             for (int x = 0; x < t.w; x++)
                 for (int c = 0; c < t.c; c++)
                     *out++ = data[ww_at(t, n, c, y, x)];
     free(data);
-    return ok;
+    return data != NULL;
 }
 
 int ww_plan_num_launches(const struct ww_plan *plan)
@@ -555,8 +589,8 @@ bool ww_plan_time_launches(struct ww_plan *plan, int runs, struct ww_launch_info
                                          .time_ns = UINT64_MAX};
         for (int k = 0; k < WW_MAX_OPERANDS; k++) {
             const struct ww_tensor t = k < WW_MAX_OUTPUTS ? l->out[k] : l->in[k - WW_MAX_OUTPUTS];
-            const struct texels range = ww_texels_of(&plan->recording, t);
-            out[i].bytes += ww_some(t) ? (range.end - range.begin) * 16 : 0;
+            const struct span span = ww_span(&plan->recording, t);
+            out[i].bytes += ww_some(t) ? span.end - span.begin : 0;
         }
         VkCommandBuffer buffer = VK_NULL_HANDLE;
         bool ok = reference || begin(plan, &buffer, err);

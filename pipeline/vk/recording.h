@@ -9,9 +9,10 @@ enum memory_kind { MEMORY_NONE, MEMORY_ARENA, MEMORY_RESULT, MEMORY_UPLOAD, MEMO
 // What a tensor's id stands for.
 struct memory {
     enum memory_kind kind;
-    uint64_t texels;
+    uint64_t texels;            // of its own: 16 bytes, or 8 if they are halves
+    bool halves;
     struct ww_storage *storage; // given for MEMORY_STORED, else the plan's own
-    uint32_t base;              // texel in that storage at which `first` counts from; placed by the plan
+    uint32_t base;              // unit in that storage at which `first` counts from; placed by the plan
     int born, dies;             // first and last launch that touches it; -1: none
     bool kept;                  // alive to the end: a stage
 };
@@ -24,6 +25,7 @@ struct launch {
     int push_bytes;
     uint32_t spec[WW_MAX_SPEC];
     int num_spec;
+    uint32_t halves; // operands that are stored so, a bit each: inputs, then outputs
     uint32_t groups[3];
     bool batched;
     bool barrier; // one goes before it
@@ -58,21 +60,32 @@ struct recording {
 void *ww_append(void *list, int *num, int *cap, size_t bytes);
 #define WW_APPEND(r, what) ww_append(&(r)->what, &(r)->num_##what, &(r)->cap_##what, sizeof *(r)->what)
 
-// Texels that a launch touches of one operand.
-struct texels {
+// Bytes that a launch touches of one operand.
+struct span {
     const struct ww_storage *storage;
     uint64_t begin, end;
 };
 
-// place.c. Gives every arena tensor its place; returns the arena's texels.
+// Memory is placed in units of 16 bytes, whatever its texels are.
+#define UNIT_BYTES 16u
+static inline uint64_t units(const struct memory *m)
+{
+    return m->halves ? (m->texels + 1) / 2 : m->texels;
+}
+static inline uint32_t texel_bytes(const struct memory *m)
+{
+    return m->halves ? 8 : 16;
+}
+
+// place.c. Gives every arena tensor its place; returns the arena's units.
 uint64_t ww_place_arena(struct recording *r);
-// Texels of the largest set of arena tensors that one launch finds alive.
+// Units of the largest set of arena tensors that one launch finds alive.
 uint64_t ww_place_live(const struct recording *r);
-// Tensors of a kind one after the other; returns their texels.
+// Tensors of a kind one after the other; returns their units.
 uint64_t ww_place_stack(struct recording *r, enum memory_kind kind);
 // After storages are known: marks each launch that must wait for one before it.
 void ww_place_barriers(struct recording *r);
-struct texels ww_texels_of(const struct recording *r, struct ww_tensor t);
+struct span ww_span(const struct recording *r, struct ww_tensor t);
 
 struct ww_cmd {
     struct ww_device *device;

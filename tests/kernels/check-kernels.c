@@ -1,5 +1,5 @@
 // Every kernel, at every size it names, on the scalar reference and on every Vulkan device present:
-// prints the worst element and where it is. To time them, see `watchword bench kernels`.
+// prints the worst element and where it is; and once more with operands stored as halves. To time them, see `watchword bench kernels`.
 //
 //     check-kernels [GLOB]
 
@@ -8,10 +8,11 @@
 
 #include <fnmatch.h>
 
-static void check_device(struct ww_device *device, struct ww_device *reference, const char *which)
+static void check_device(struct ww_device *device, struct ww_device *reference, bool halves,
+                         const char *which)
 {
     static const int end[8] = {0};
-    printf("%s\n", device->info.name);
+    printf("%s%s\n", device->info.name, halves ? ", halves" : "");
     for (int i = 0; ww_kernels[i]; i++) {
         const struct ww_kernel *kernel = ww_kernels[i];
         if (fnmatch(which, kernel->name, 0))
@@ -19,8 +20,8 @@ static void check_device(struct ww_device *device, struct ww_device *reference, 
         for (const int(*size)[8] = kernel->sizes; memcmp(*size, end, sizeof end); size++) {
             struct ww_error err = {0};
             struct ww_check c = {0};
-            check_about("%s on %s", kernel->name, device->info.name);
-            if (!CHECK(ww_check_kernel(device, reference, kernel, *size, &c, &err))) {
+            check_about("%s on %s%s", kernel->name, device->info.name, halves ? ", halves" : "");
+            if (!CHECK(ww_check_kernel(device, reference, kernel, *size, halves, &c, &err))) {
                 printf("%s\n", err.text);
                 continue;
             }
@@ -52,7 +53,8 @@ int main(int argc, char **argv)
             printf("%s\n", err.text);
             continue;
         }
-        check_device(device, reference, argc > 1 ? argv[1] : "*");
+        for (int halves = 0; halves <= 1; halves++)
+            check_device(device, reference, halves, argc > 1 ? argv[1] : "*");
         ww_device_close(&device);
         vulkan++;
     }
