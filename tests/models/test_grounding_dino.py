@@ -1,5 +1,5 @@
 """Grounding DINO from picture and words to boxes: every stage of four golden cases through the command, in
-both layouts of the weights; a batch that is what its pictures are alone; phrases in several texts; sizes
+both layouts of the weights; what halves make of them; a batch that is what its pictures are alone; phrases in several texts; sizes
 and words of every kind; and checkpoints that are wrong.
 
     test_grounding_dino.py WATCHWORD DEVICE
@@ -51,6 +51,40 @@ def compare(watchword, device, model, case, layout):
     check(seen >= (CASES[case] if layout == "library" else 15), f"{layout} {case}: only {seen} stages")
     print(f"{layout} {case} on {device or 'Vulkan'}: {seen} stages, closest to its own tolerance "
           f"{worst[1]} ({worst[0]:.2f})")
+
+
+def halves(watchword, device, case):
+    """Activations stored as halves, against the golden stages. Features drift by a thousandth or two of their
+    size; the same tokens are chosen as queries. What becomes of a query is judged by the middle one: the decoder
+    of a model that nobody trained sends some that lie near an edge elsewhere for less than that."""
+    folder = os.path.join(HERE, case)
+    os.environ["WATCHWORD_PRECISION"] = "half"
+    got, said = trace(watchword, device, os.path.join(HERE, "model"), "--case", os.path.join(folder, "case.json"))
+    del os.environ["WATCHWORD_PRECISION"]
+    check(got is not None, said)
+    if got is None:
+        return
+    want, worst = load(os.path.join(folder, "stages.safetensors")), 0
+    for name in want:
+        if name.startswith(("swin.", "enc.", "level", "select.memory")) and "original" not in name and name in got:
+            a, b = got[name].astype(float), want[name].astype(float)
+            drift = np.sqrt(((a - b) ** 2).mean() / max((b ** 2).mean(), 1e-12))
+            check(drift < 4e-3, f"halves {case} {name}: {drift:.1e} of its size")
+            worst = max(worst, drift)
+    check(worst > 1e-5, f"halves {case}: nothing was stored as halves")
+    boxes, scores = [], []
+    for n, chosen in enumerate(want["select.topk"]):
+        place = {int(token): i for i, token in enumerate(got["select.topk"][n])}
+        pairs = [(i, place[int(token)]) for i, token in enumerate(chosen) if int(token) in place]
+        check(len(pairs) >= 0.9 * len(chosen), f"halves {case}: {len(pairs)} of {len(chosen)} queries")
+        i, k = np.array(pairs).T
+        score = [1 / (1 + np.exp(-np.clip(s["out.logits"][n].astype(float), -99, 99))) for s in (want, got)]
+        boxes += list(np.abs(want["out.boxes"][n][i] - got["out.boxes"][n][k]).max(1))
+        scores += list(np.abs(score[0][i] - score[1][k]).max(1))
+    check(np.median(boxes) < 0.01, f"halves {case}: boxes differ by {np.median(boxes):.4f}")
+    check(np.median(scores) < 0.04, f"halves {case}: scores differ by {np.median(scores):.4f}")
+    print(f"halves {case}: features drift by {worst:.1e}; the middle query's box by {np.median(boxes):.4f} of the "
+          f"picture, its score by {np.median(scores):.4f}")
 
 
 def batch_is_alone(watchword, device):
@@ -229,6 +263,8 @@ def main():
     for case in CASES:
         if case != "d-panorama":  # whose golden picture has the library's size, two pixels wider
             compare(watchword, device, os.path.join(HERE, "model-original"), case, "original")
+    for case in CASES if device != "reference" else ():  # which always computes with floats
+        halves(watchword, device, case)
     batch_is_alone(watchword, device)
     words(watchword, device)
     wrong_ones(watchword, device)
