@@ -377,6 +377,21 @@ fail:
     return NULL;
 }
 
+struct ww_device *ww_device_twin(const struct ww_device *like, struct ww_error *err)
+{
+    struct ww_device *device = calloc(1, sizeof *device);
+    if (!device)
+        abort();
+    device->pipelines = ww_pipelines_create();
+    device->info = like->info;
+    device->physical = like->physical;
+    device->profile = like->profile;
+    device->memory = like->memory;
+    if (!open_logical(device, err))
+        ww_device_close(&device);
+    return device;
+}
+
 void ww_device_close(struct ww_device **pointer)
 {
     struct ww_device *device = *pointer;

@@ -48,6 +48,8 @@ struct ww_device {
 // Opens by index, by a part of the name, or "reference"; see ww_engine_params.device.
 struct ww_device *ww_device_open(const char *wanted, struct ww_error *err);
 void ww_device_close(struct ww_device **device);
+// Another logical device of the same physical one, to be closed before it. Not for the reference. Any thread.
+struct ww_device *ww_device_twin(const struct ww_device *device, struct ww_error *err);
 
 // "VK_ERROR_DEVICE_LOST" and so on.
 const char *ww_vk_result(VkResult result);

@@ -38,9 +38,10 @@ void ww_pipelines_destroy(struct ww_device *device, struct ww_pipelines **pointe
     *pointer = NULL;
 }
 
-static VkPipeline find(const struct ww_pipelines *p, const struct ww_shader *shader,
-                       const uint32_t *spec, int num_spec, uint32_t halves)
+VkPipeline ww_pipeline_find(const struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
+                            int num_spec, uint32_t halves)
 {
+    const struct ww_pipelines *p = device->pipelines;
     for (int i = 0; i < p->num; i++)
         if (p->entries[i].shader == shader && p->entries[i].num_spec == num_spec &&
             p->entries[i].halves == halves &&
@@ -49,25 +50,26 @@ static VkPipeline find(const struct ww_pipelines *p, const struct ww_shader *sha
     return VK_NULL_HANDLE;
 }
 
-static void keep(struct ww_pipelines *p, const struct entry *entry)
+void ww_pipeline_keep(struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
+                      int num_spec, uint32_t halves, VkPipeline pipeline)
 {
+    struct ww_pipelines *p = device->pipelines;
     if (p->num == p->cap) {
         p->cap = p->cap ? 2 * p->cap : 32;
         p->entries = realloc(p->entries, sizeof *p->entries * (size_t)p->cap);
         if (!p->entries)
             abort();
     }
-    p->entries[p->num++] = *entry;
+    struct entry *entry = &p->entries[p->num++];
+    *entry = (struct entry){
+        .shader = shader, .num_spec = num_spec, .halves = halves, .pipeline = pipeline};
+    memcpy(entry->spec, spec, sizeof *spec * (size_t)num_spec);
+    device->pipelines_created++;
 }
 
-VkPipeline ww_pipeline(struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
-                       int num_spec, uint32_t halves, bool *created, struct ww_error *err)
+VkResult ww_pipeline_make(const struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
+                          int num_spec, uint32_t halves, VkPipeline *out)
 {
-    *created = false;
-    VkPipeline pipeline = find(device->pipelines, shader, spec, num_spec, halves);
-    if (pipeline)
-        return pipeline;
-
     VkSpecializationMapEntry map[WW_MAX_SPEC + 1];
     uint32_t value[WW_MAX_SPEC + 1];
     const uint32_t num = (uint32_t)num_spec + (halves != 0);
@@ -85,8 +87,10 @@ VkPipeline ww_pipeline(struct ww_device *device, const struct ww_shader *shader,
         .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
         .codeSize = halves ? shader->halves_bytes : shader->code_bytes,
         .pCode = halves ? shader->halves : shader->code};
-    VkShaderModule module = VK_NULL_HANDLE;
-    VK_TRY(device, err, vkCreateShaderModule(device->vk, &module_info, NULL, &module));
+    VkShaderModule module;
+    VkResult result = vkCreateShaderModule(device->vk, &module_info, NULL, &module);
+    if (result != VK_SUCCESS)
+        return result;
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
@@ -95,17 +99,7 @@ VkPipeline ww_pipeline(struct ww_device *device, const struct ww_shader *shader,
                   .pName = "main",
                   .pSpecializationInfo = &constants},
         .layout = device->layout};
-    VK_TRY(device, err,
-           vkCreateComputePipelines(device->vk, device->cache, 1, &info, NULL, &pipeline));
+    result = vkCreateComputePipelines(device->vk, device->cache, 1, &info, NULL, out);
     vkDestroyShaderModule(device->vk, module, NULL);
-    struct entry entry = {.shader = shader, .num_spec = num_spec, .halves = halves, .pipeline = pipeline};
-    memcpy(entry.spec, spec, sizeof *spec * (size_t)num_spec);
-    keep(device->pipelines, &entry);
-    device->pipelines_created++;
-    *created = true;
-    return pipeline;
-fail:
-    if (module)
-        vkDestroyShaderModule(device->vk, module, NULL);
-    return VK_NULL_HANDLE;
+    return result;
 }

@@ -22,8 +22,12 @@ struct ww_shader {
 struct ww_pipelines *ww_pipelines_create(void);
 void ww_pipelines_destroy(struct ww_device *device, struct ww_pipelines **pipelines);
 
-// Finds or makes. The driver may put the compiling off until the first dispatch: ww_plan_create
-// therefore dispatches each new one once with no groups.
+// Those that were made: VK_NULL_HANDLE if this one was not; and one more, which is the device's from then on.
 // `halves`: inputs and outputs that are stored as halves, a bit each, inputs first.
-VkPipeline ww_pipeline(struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
-                       int num_spec, uint32_t halves, bool *created, struct ww_error *err);
+VkPipeline ww_pipeline_find(const struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
+                            int num_spec, uint32_t halves);
+void ww_pipeline_keep(struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
+                      int num_spec, uint32_t halves, VkPipeline pipeline);
+// Makes one, which is the caller's. Any thread.
+VkResult ww_pipeline_make(const struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
+                          int num_spec, uint32_t halves, VkPipeline *out);

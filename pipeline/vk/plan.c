@@ -1,6 +1,6 @@
 // A recording made ready to replay: memory, descriptors, pipelines, commands; and its replays.
 
-#include "recording.h"
+#include "compile.h"
 #include "weights/blocks.h"
 
 #include <stdio.h>
@@ -64,31 +64,37 @@ static bool allocate(struct ww_plan *plan, struct ww_error *err)
            ww_storage_write(device, plan->uploads, 0, zero, sizeof zero, err);
 }
 
-static void write_set(struct ww_plan *plan, const struct launch *l, VkDescriptorSet set)
+void ww_write_set(const struct ww_device *device, VkDescriptorSet set, VkBuffer params, uint64_t param_bytes,
+                  const struct ww_storage *const in[WW_MAX_INPUTS], uint32_t halves)
 {
     VkWriteDescriptorSet write[1 + WW_MAX_INPUTS * WW_NUM_BOUND];
-    const VkDescriptorBufferInfo params = {plan->control->buffer, 0, WW_PARAM_BYTES};
+    const VkDescriptorBufferInfo info = {params, 0, param_bytes};
     uint32_t num = 0;
     write[num++] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
                                           .dstSet = set,
                                           .descriptorCount = 1,
                                           .descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER,
-                                          .pBufferInfo = &params};
-    for (int i = 0; i < WW_MAX_INPUTS; i++) {
-        const struct ww_storage *s =
-            ww_some(l->in[i]) ? plan->recording.memory[l->in[i].id].storage : plan->arena;
-        const bool halves = l->halves & (1u << i);
-        for (int v = 0; v < WW_NUM_BOUND; v++, num++)
+                                          .pBufferInfo = &info};
+    for (int i = 0; i < WW_MAX_INPUTS; i++)
+        for (int v = 0; v < WW_NUM_BOUND; v++, num++) {
+            const bool half = v == WW_VIEW_F32X4 && (halves & (1u << i));
             write[num] =
                 (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
                                        .dstSet = set,
                                        .dstBinding = num,
                                        .descriptorCount = 1,
                                        .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER,
-                                       .pTexelBufferView =
-                                           &s->view[halves && v == WW_VIEW_F32X4 ? WW_VIEW_F16X4 : v]};
-    }
-    vkUpdateDescriptorSets(plan->device->vk, num, write, 0, NULL);
+                                       .pTexelBufferView = &in[i]->view[half ? WW_VIEW_F16X4 : v]};
+        }
+    vkUpdateDescriptorSets(device->vk, num, write, 0, NULL);
+}
+
+// What launch `l` reads; the arena in place of what it does not.
+static void inputs_of(const struct ww_plan *plan, const struct launch *l,
+                      const struct ww_storage *in[WW_MAX_INPUTS])
+{
+    for (int i = 0; i < WW_MAX_INPUTS; i++)
+        in[i] = ww_some(l->in[i]) ? plan->recording.memory[l->in[i].id].storage : plan->arena;
 }
 
 // Bits of `halves` that are of inputs: outputs have no binding.
@@ -140,7 +146,9 @@ static bool create_sets(struct ww_plan *plan, struct ww_error *err)
         struct launch *l = &r->launches[i];
         if (owner[i] == i) {
             VK_TRY(plan->device, err, vkAllocateDescriptorSets(plan->device->vk, &set, &l->set));
-            write_set(plan, l, l->set);
+            const struct ww_storage *in[WW_MAX_INPUTS];
+            inputs_of(plan, l, in);
+            ww_write_set(plan->device, l->set, plan->control->buffer, WW_PARAM_BYTES, in, l->halves);
         } else {
             l->set = r->launches[owner[i]].set;
         }
@@ -255,47 +263,25 @@ fail:
     return false;
 }
 
-// Pipelines for all launches; the new ones are dispatched with no groups, since a driver may
-// compile only then, and that must not happen in front of a camera.
-static bool create_pipelines(struct ww_plan *plan, struct ww_error *err)
+// Dispatches a launch with no groups, for ww_compile.
+static bool use_once(void *opaque, int index, struct ww_error *err)
 {
-    struct recording *r = &plan->recording;
-    VkCommandBuffer warm = VK_NULL_HANDLE;
-    int num_new = 0;
-    for (int i = 0; i < r->num_launches; i++) {
-        struct launch *l = &r->launches[i];
-        bool created;
-        l->pipeline = ww_pipeline(plan->device, &l->kernel->shaders[l->variant], l->spec,
-                                  l->num_spec, l->halves, &created, err);
-        if (!l->pipeline)
-            return ww_within(err, "kernel '%s'", l->kernel->name);
-        if (!created)
-            continue;
-        if (plan->device->activity) {
-            char text[96];
-            snprintf(text, sizeof text, "compiling kernels, %d so far: %s", ++num_new,
-                     l->kernel->name);
-            plan->device->activity(plan->device->activity_opaque, text);
-        }
-        if (!begin(plan, &warm, err))
-            goto fail;
-        const uint32_t x = l->groups[0];
-        const bool batched = l->batched;
-        l->groups[0] = 0;
-        l->batched = false;
-        record_launch(plan, warm, i, false);
-        l->groups[0] = x;
-        l->batched = batched;
-        if (!finish(plan, warm, err) || !submit(plan, warm, COMPILE_NS, err))
-            goto fail;
-        vkFreeCommandBuffers(plan->device->vk, plan->device->pool, 1, &warm);
-        warm = VK_NULL_HANDLE;
-    }
-    return true;
-fail:
-    if (warm && !plan->device->hangs)
-        vkFreeCommandBuffers(plan->device->vk, plan->device->pool, 1, &warm);
-    return false;
+    struct ww_plan *plan = opaque;
+    struct launch *l = &plan->recording.launches[index];
+    VkCommandBuffer buffer = VK_NULL_HANDLE;
+    if (!begin(plan, &buffer, err))
+        return false;
+    const uint32_t x = l->groups[0];
+    const bool batched = l->batched;
+    l->groups[0] = 0;
+    l->batched = false;
+    record_launch(plan, buffer, index, false);
+    l->groups[0] = x;
+    l->batched = batched;
+    const bool ok = finish(plan, buffer, err) && submit(plan, buffer, COMPILE_NS, err);
+    if (!plan->device->hangs)
+        vkFreeCommandBuffers(plan->device->vk, plan->device->pool, 1, &buffer);
+    return ok;
 }
 
 // Where the piece that begins with launch `first` ends.
@@ -345,7 +331,8 @@ static bool record(struct ww_plan *plan, struct ww_error *err)
     const VkSemaphoreCreateInfo semaphore = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
                                              .pNext = &type};
     VK_TRY(plan->device, err, vkCreateSemaphore(plan->device->vk, &semaphore, NULL, &plan->done));
-    return create_sets(plan, err) && create_pipelines(plan, err) && record_pieces(plan, err);
+    return create_sets(plan, err) &&
+           ww_compile(plan->device, &plan->recording, plan->arena, use_once, plan, err) && record_pieces(plan, err);
 fail:
     return false;
 }

@@ -4,6 +4,8 @@
 
 #include "kernels/kernel.h"
 
+#include <string.h>
+
 enum memory_kind { MEMORY_NONE, MEMORY_ARENA, MEMORY_RESULT, MEMORY_UPLOAD, MEMORY_STORED };
 
 // What a tensor's id stands for.
@@ -86,6 +88,17 @@ uint64_t ww_place_stack(struct recording *r, enum memory_kind kind);
 // After storages are known: marks each launch that must wait for one before it.
 void ww_place_barriers(struct recording *r);
 struct span ww_span(const struct recording *r, struct ww_tensor t);
+
+// Whether two launches need the same pipeline.
+static inline bool same_pipeline(const struct launch *a, const struct launch *b)
+{
+    return a->kernel == b->kernel && a->variant == b->variant && a->num_spec == b->num_spec &&
+           a->halves == b->halves && !memcmp(a->spec, b->spec, sizeof *a->spec * (size_t)a->num_spec);
+}
+
+// plan.c. Binds the parameter block and what a launch reads.
+void ww_write_set(const struct ww_device *device, VkDescriptorSet set, VkBuffer params, uint64_t param_bytes,
+                  const struct ww_storage *const in[WW_MAX_INPUTS], uint32_t halves);
 
 struct ww_cmd {
     struct ww_device *device;
