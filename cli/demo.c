@@ -48,7 +48,7 @@ struct demo {
     char line[4096]; // of the camera's output, so far
     size_t line_size;
     char url[512];
-    bool film_over;
+    bool film_waits, film_over;
 
     struct record record;
     int64_t first_ns, last_ns; // when results came
@@ -91,6 +91,15 @@ static void hear_camera(struct demo *d, int timeout_ms)
     memmove(d->line, begin, d->line_size);
     if (d->line_size == sizeof(d->line))
         d->line_size = 0; // no event is that long
+}
+
+// The film is to be seen from its beginning, however long the kernels take: it waits meanwhile. If
+// it cannot be told, it goes on.
+static void hold_film(struct demo *d, bool wait)
+{
+    const char *text = wait ? "silence\n" : "clear\n";
+    if (d->film_waits != wait && write(d->camera.input, text, strlen(text)) > 0)
+        d->film_waits = wait;
 }
 
 static bool start_camera(struct demo *d, struct ww_error *err)
@@ -215,14 +224,17 @@ static bool take_message(struct demo *d, const struct publication *p)
     if (strcmp(json_text(message, "kind", ""), "status") == 0) {
         // One comes every second, with news only now and then; the camera's are those that matter.
         char state[sizeof(d->state)];
-        snprintf(state, sizeof(state), "%s; %s", json_text(message, "state", ""),
-                 d->first_ns ? "" : json_text(message, "activity", ""));
+        const char *activity = d->first_ns ? "" : json_text(message, "activity", "");
+        if (strncmp(activity, "compiling", strlen("compiling")) == 0)
+            hold_film(d, true);
+        snprintf(state, sizeof(state), "%s; %s", json_text(message, "state", ""), activity);
         shown = json_at(message, "stream") && strcmp(state, d->state) != 0;
         if (shown)
             snprintf(d->state, sizeof(d->state), "%s", state);
         const struct cJSON *people = json_item(json_at(message, "watches"), 0);
         d->skipped = json_number(people, "skipped.newer", d->skipped);
     } else {
+        hold_film(d, false);
         d->first_ns = d->first_ns ? d->first_ns : now;
         d->last_ns = now;
         shown = d->all || now - d->shown_ns >= SHOW_EVERY_NS;
@@ -416,7 +428,7 @@ int cmd_demo(int argc, char **argv)
         abort();
     d->out = ".";
     d->phrases = "person";
-    d->camera.output = d->daemon.output = -1;
+    d->camera = d->daemon = (struct process){.input = -1, .output = -1};
     const struct option options[] = {
         {"film", "FILE", "another film than vtest.avi of Debian's opencv-doc", OPTION_TEXT,
          &d->film},

@@ -33,12 +33,12 @@ bool record_draw(const struct record *record, const char *film, const char *clip
 
 struct process {
     int pid;    // 0: none
-    int output; // its stdout, read end of a pipe; -1: none
+    int input, output; // its stdin and stdout, our ends of two pipes; -1: none
     const char *name;
 };
 
-// Starts a program in a group of its own; it ends when this one does. Its stderr, and its stdout
-// unless `piped`, go to the file `log`.
+// Starts a program in a group of its own; it ends when this one does. `piped`: with both pipes. Else it
+// has no input, and its stdout goes where its stderr does, to the file `log`.
 bool process_start(struct process *process, const char *name, char *const *argv, bool piped,
                    const char *log, struct ww_error *err);
 // Whether it is still there.

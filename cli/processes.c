@@ -10,14 +10,13 @@
 #include "demo.h"
 
 // Between fork and exec only what is safe there.
-static void become(char *const *argv, int output, int log, int parent)
+static void become(char *const *argv, int input, int output, int log, int parent)
 {
     setpgid(0, 0); // Ctrl-C is ours to handle, and what the program starts itself goes with it
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(126); // we died before the line above
-    const int none = open("/dev/null", O_RDONLY);
-    dup2(none, STDIN_FILENO);
+    dup2(input >= 0 ? input : open("/dev/null", O_RDONLY), STDIN_FILENO);
     dup2(output >= 0 ? output : log, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
     signal(SIGPIPE, SIG_DFL);
@@ -25,34 +24,39 @@ static void become(char *const *argv, int output, int log, int parent)
     _exit(127);
 }
 
+static void close_all(const int *fds, int num_fds)
+{
+    for (int i = 0; i < num_fds; i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+}
+
 bool process_start(struct process *p, const char *name, char *const *argv, bool piped,
                    const char *log, struct ww_error *err)
 {
-    int ends[2] = {-1, -1};
-    *p = (struct process){.output = -1, .name = name};
+    int in[2] = {-1, -1}, out[2] = {-1, -1};
+    *p = (struct process){.input = -1, .output = -1, .name = name};
     const int log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (log_fd < 0 || (piped && pipe2(ends, O_CLOEXEC) < 0)) {
+    if (log_fd < 0 || (piped && (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0))) {
         ww_fail(err, WW_E_FILE, "%s: %m", log);
         goto done;
     }
     const int self = getpid();
     p->pid = fork();
     if (p->pid == 0)
-        become(argv, ends[1], log_fd, self);
+        become(argv, in[0], out[1], log_fd, self);
     if (p->pid < 0) {
         p->pid = 0;
         ww_fail(err, WW_E_FILE, "%s: %m", argv[0]);
-        if (piped)
-            close(ends[0]);
         goto done;
     }
     setpgid(p->pid, p->pid); // whoever is first
-    p->output = ends[0];
+    p->input = in[1];
+    p->output = out[0];
+    in[1] = out[0] = -1;
 done:
-    if (ends[1] >= 0)
-        close(ends[1]);
-    if (log_fd >= 0)
-        close(log_fd);
+    close_all((int[]){in[0], in[1], out[0], out[1], log_fd}, 5);
     return p->pid > 0;
 }
 
@@ -76,7 +80,6 @@ void process_stop(struct process *p)
         waitpid(p->pid, NULL, 0);
         p->pid = 0;
     }
-    if (p->output >= 0)
-        close(p->output);
-    p->output = -1;
+    close_all((int[]){p->input, p->output}, 2);
+    p->input = p->output = -1;
 }

@@ -40,6 +40,8 @@ struct camera {
     struct reach *reach;
     gint64 attempt_us, live_us; // monotonic; 0: not now
     gint64 retry_us;            // when to try again; 0: not waiting
+    char activity[160];         // of the engine, when it was asked last ...
+    gint64 activity_us;         // ... and when it last changed
     int attempts;               // without success, for the back-off
     bool knock;                 // see whether anybody is there before trying
     bool udp;                   // transport for now

@@ -14,7 +14,8 @@
 // Packets that make no picture: the next key frame of a thrifty camera may be this far.
 #define NO_PICTURE_US 10000000
 
-// Shaders are compiled and plans recorded for a new size of picture: no camera's fault.
+// Shaders are compiled and plans recorded for a new size of picture: no camera's fault, as long as there
+// is another one within this.
 #define PREPARE_US 60000000
 
 // A slow camera's pictures are missed only when several in a row are.
@@ -330,6 +331,22 @@ static void explain(const struct camera *c, const struct source_stats *stats, bo
                   c->config->host ? c->config->host : c->config->shown, seconds);
 }
 
+// Whether watches are still made ready for the size that came at `caps_us`: the engine tells each kernel
+// that it compiles.
+static bool is_preparing(struct camera *c, gint64 caps_us, gint64 now)
+{
+    char *text = NULL;
+    if (!caps_us)
+        return false;
+    g_object_get(c->watches[0].infer, "activity", &text, NULL);
+    if (g_strcmp0(text, c->activity) != 0) {
+        g_strlcpy(c->activity, text ? text : "", sizeof(c->activity));
+        c->activity_us = now;
+    }
+    g_free(text);
+    return now - MAX(caps_us, c->activity_us) < PREPARE_US;
+}
+
 static void watch_over(struct camera *c, gint64 now)
 {
     struct source_stats stats;
@@ -351,7 +368,7 @@ static void watch_over(struct camera *c, gint64 now)
     // of a demuxer that fails at once, and then nothing ever comes: the next try says why.
     if (c->config->kind == SOURCE_FILE && (frame_us || !c->watches_open))
         return;
-    if (stats.caps_us && now - stats.caps_us < PREPARE_US)
+    if (is_preparing(c, stats.caps_us, now))
         return;
     const gint64 timeout = (gint64)c->config->timeout_ms * 1000;
     const gint64 silent = now - MAX(MAX(frame_us, left_us), MAX(c->attempt_us, stats.ready_us));

@@ -7,6 +7,6 @@ SOURCE = os.environ["WATCHWORD_SOURCE"]
 PROGRAM = os.path.join(BUILD, "cli/watchword")
 
 
-def watchword(*args, **more):
+def watchword(*args, timeout=120, **more):
     return subprocess.run([PROGRAM, *args], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          stdin=subprocess.DEVNULL, timeout=120, **more)
+                          stdin=subprocess.DEVNULL, timeout=timeout, **more)

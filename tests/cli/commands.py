@@ -407,7 +407,7 @@ class Demo(unittest.TestCase):
             self.skipTest("opencv-doc is not installed")
         with tempfile.TemporaryDirectory() as folder:
             env = {**os.environ, "TMPDIR": folder, "GST_PLUGIN_PATH": os.path.join(BUILD, "plugins")}
-            done = watchword("demo", "--seconds", "3", "--out", folder, env=env)
+            done = watchword("demo", "--seconds", "3", "--out", folder, env=env, timeout=280)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             self.assertRegex(done.stdout, r"detection people  frame \d+  person 0\.\d\d at")
             self.assertRegex(done.stdout, r"\d+ frames: \d+ looked at for people")

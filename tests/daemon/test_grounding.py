@@ -4,7 +4,7 @@ grounding messages, and words that change while it runs."""
 import os
 import time
 
-from harness import SLOW, SOURCE, Camera, Daemon, run, stream
+from harness import FIRST, SLOW, SOURCE, Camera, Daemon, run, stream
 
 MODEL = os.path.join(SOURCE, "tests", "models", "grounding-dino", "model")
 
@@ -23,8 +23,8 @@ def test_words_change():
         before, after = ["a cat", "a remote control"], ["silver spoon"]
         streams = {"gate": stream(gate.url, ground(*before)), "yard": stream(yard.url)}
         with Daemon(streams) as daemon:
-            first = daemon.ear.wait("grounding/gate/", 60)
-            daemon.ear.wait("detection/yard/", 40)
+            first = daemon.ear.wait("grounding/gate/", FIRST)
+            daemon.ear.wait("detection/yard/", FIRST)
             assert first["revision"] == 1 and labels(first) and labels(first) <= set(before), first
             assert first["model"]["digest"].startswith("sha256:")
             streams["gate"] = stream(gate.url, ground(*after))
@@ -53,9 +53,9 @@ def test_no_words():
     """A model that must be told what to look for, and is not: that stream alone is disabled."""
     with Daemon({"t": stream("test:ball", {"task": "ground", "model": MODEL}),
                  "good": stream("test:ball")}) as daemon:
-        cause = daemon.wait_state("t", "disabled", 40)["cause"]
+        cause = daemon.wait_state("t", "disabled", FIRST)["cause"]
         assert "no phrase is given" in cause["text"], cause
-        daemon.ear.wait("detection/good/", 40)
+        daemon.ear.wait("detection/good/", FIRST)
         daemon.stop()
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import SANITIZED, SLOW, SOURCE, Daemon, environment, run, stream
+from harness import FIRST, SANITIZED, SLOW, SOURCE, Daemon, environment, run, stream
 
 
 def text_of(*path):
@@ -25,7 +25,7 @@ def test_python():
     """The subscriber of the README, for three messages."""
     code = block(text_of("README.md"), "python", "recv_multipart")
     with Daemon({"gate": stream("test:ball", {"threshold": 0.01})}) as daemon:
-        daemon.ear.wait("detection/gate/", 40)
+        daemon.ear.wait("detection/gate/", FIRST)
         code = code.replace("ipc:///run/watchword/messages", daemon.endpoint)
         code = code.replace("while True:", "for _ in range(3):")
         subprocess.run([sys.executable, "-c", code], check=True, timeout=30 * SLOW)

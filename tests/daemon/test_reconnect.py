@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 
-from harness import SANITIZED, SLOW, Camera, Daemon, free_port, run, stream
+from harness import FIRST, SANITIZED, SLOW, Camera, Daemon, free_port, run, stream
 
 BACK = 2.0  # seconds from being reachable to a first result: the promise
 
@@ -74,12 +74,12 @@ def test_certificates():
         with Daemon(streams) as daemon:
             is_refused(daemon, digest)
             for name in ("pinned", "signed", "any"):
-                assert daemon.ear.wait(f"detection/{name}/", 40)
+                assert daemon.ear.wait(f"detection/{name}/", FIRST)
             # Trust may be given while it runs, but not taken away.
             streams["stranger"]["tls"] = {"sha256": digest}
             daemon.configure(streams)
             daemon.reload()
-            assert daemon.ear.wait("detection/stranger/", 40)
+            assert daemon.ear.wait("detection/stranger/", FIRST)
             streams["any"]["tls"] = {"sha256": digest}
             daemon.configure(streams)
             daemon.reload()
@@ -119,7 +119,7 @@ def test_faults():
     with Camera("--user", "viewer:geheim") as camera:
         url = camera.url.replace("rtsp://", "rtsp://viewer:geheim@")
         with Daemon({"gate": stream(url, timeout_ms=2000)}) as daemon:
-            first = daemon.ear.wait("detection/gate/", 40)
+            first = daemon.ear.wait("detection/gate/", FIRST)
             lose(daemon, camera, "close", "closed", None)
             lose(daemon, camera, "down 2", "refused", "fault_end")
             lose(daemon, camera, "404 2", "not-found", "fault_end")
@@ -139,7 +139,7 @@ def test_faults():
 def test_descriptions():
     """What the camera says about itself is nonsense, or not what it then sends."""
     with Camera() as camera, Daemon({"gate": stream(camera.url, timeout_ms=2000)}) as daemon:
-        daemon.ear.wait("detection/gate/", 40)
+        daemon.ear.wait("detection/gate/", FIRST)
         for fault, codes in (("bad-sdp 4", ("protocol",)), ("wrong-codec 14", ("codec", "payload"))):
             seen = len(camera.events)
             camera.fault(fault)
@@ -157,7 +157,7 @@ def test_descriptions():
 def test_jump_and_resize():
     """The camera's clock jumps, its pictures change their size: results go on."""
     with Camera() as camera, Daemon({"gate": stream(camera.url, timeout_ms=3000)}) as daemon:
-        last = daemon.ear.wait("detection/gate/", 40)
+        last = daemon.ear.wait("detection/gate/", FIRST)
         for fault, width in (("jump 3600", 320), ("jump -1800", 320), ("resize 256x192", 256),
                              ("resize 320x240", 320)):
             camera.fault(fault)
@@ -173,7 +173,7 @@ def test_jump_and_resize():
 def test_lossy_udp():
     """A fifth of the packets gets lost on the way: pictures go on, and the loss is counted."""
     with Camera() as camera, Daemon({"gate": stream(camera.url, transport="udp")}) as daemon:
-        daemon.ear.wait("detection/gate/", 40)
+        daemon.ear.wait("detection/gate/", FIRST)
         camera.fault("loss 20 6")
         lossy = daemon.ear.wait("status/gate/", 20, lambda m: m.get("packets", {}).get("lost", 0) > 0)
         daemon.ear.wait("detection/gate/")
@@ -198,7 +198,7 @@ def test_noise():
             streams |= {f"http{i}": stream(base + n, timeout_ms=1000) for i, n in enumerate(names)}
             streams |= {"device": stream("v4l2:/dev/null"), "good": stream("test:ball")}
             with Daemon(streams) as daemon:
-                daemon.ear.wait("detection/good/", 40)
+                daemon.ear.wait("detection/good/", FIRST)
                 daemon.ear.listen(8)
                 daemon.ear.wait("detection/good/", 10)
                 last = {m["stream"]: m for m in daemon.ear.messages if m["kind"] == "status"
@@ -218,7 +218,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def test_silence():
     """Connected, and nothing comes: stalled, then reconnecting."""
     with Camera() as camera, Daemon({"gate": stream(camera.url, timeout_ms=3000)}) as daemon:
-        daemon.ear.wait("detection/gate/", 40)
+        daemon.ear.wait("detection/gate/", FIRST)
         camera.fault("silence 8")
         daemon.wait_state("gate", "stalled", 10, "stalled")
         daemon.wait_state("gate", "reconnecting", 10, "stalled")
@@ -228,7 +228,7 @@ def test_silence():
 def test_short_silence():
     """A pause is not a loss: nothing is torn down."""
     with Camera() as camera, Daemon({"gate": stream(camera.url, timeout_ms=8000)}) as daemon:
-        daemon.ear.wait("detection/gate/", 40)
+        daemon.ear.wait("detection/gate/", FIRST)
         camera.fault("silence 3")
         daemon.wait_state("gate", "stalled", 10)
         assert daemon.wait_state("gate", "live", 10)["reconnects"] == 0
@@ -237,7 +237,7 @@ def test_short_silence():
 def test_garbage():
     """Payload that is noise: named so, and over when it is over."""
     with Camera() as camera, Daemon({"gate": stream(camera.url, timeout_ms=2000)}) as daemon:
-        daemon.ear.wait("detection/gate/", 40)
+        daemon.ear.wait("detection/gate/", FIRST)
         camera.fault("garbage 14")
         status = daemon.ear.wait("status/gate/", 20, lambda m: m["state"] == "reconnecting")
         print(f"  garbage: {status['cause']}")
@@ -252,7 +252,7 @@ def test_killed_and_started_again():
     with Camera(port=port) as camera:
         daemon = Daemon({"gate": stream(camera.url)})
         with daemon:
-            daemon.ear.wait("detection/gate/", 40)
+            daemon.ear.wait("detection/gate/", FIRST)
             camera.kill()
             daemon.wait_state("gate", "reconnecting", cause="closed")
             daemon.wait_state("gate", "reconnecting", cause="refused")
@@ -290,7 +290,7 @@ def test_memory_is_flat():
     if SANITIZED:
         return  # a sanitizer keeps what was freed, to see who still uses it
     with Camera() as camera, Daemon({"gate": stream(camera.url)}) as daemon:
-        daemon.ear.wait("detection/gate/", 40)
+        daemon.ear.wait("detection/gate/", FIRST)
         sizes = []
         for i in range(40):
             camera.fault("close")

@@ -2,13 +2,13 @@
 """SIGHUP: the difference is applied, and a file that is wrong changes nothing."""
 import sys
 
-from harness import SLOW, Daemon, run, stream
+from harness import FIRST, SLOW, Daemon, run, stream
 
 
 def test_words():
     """Other words on a live stream: a new revision, and no frame is lost over it."""
     with Daemon({"t": stream("test:ball", {"phrases": ["person"]})}) as daemon:
-        first = daemon.ear.wait("detection/t/", 40)
+        first = daemon.ear.wait("detection/t/", FIRST)
         daemon.configure({"t": stream("test:ball", {"phrases": ["car", "dog"]})})
         daemon.reload()
         second = daemon.ear.wait("detection/t/", 10, lambda m: m["revision"] > first["revision"])
@@ -19,8 +19,8 @@ def test_words():
 def test_streams_come_and_go():
     keep = stream("test:ball")
     with Daemon({"keep": keep, "leave": stream("test:smpte")}) as daemon:
-        daemon.ear.wait("detection/keep/", 40)
-        daemon.ear.wait("detection/leave/", 40)
+        daemon.ear.wait("detection/keep/", FIRST)
+        daemon.ear.wait("detection/leave/", FIRST)
         daemon.configure({"keep": keep, "come": stream("test:snow")})
         daemon.reload()
         assert daemon.wait_state("leave", "ended")["cause"]["code"] == "stopping"
@@ -37,7 +37,7 @@ def test_streams_come_and_go():
 
 def test_bad_file():
     with Daemon({"t": stream("test:ball")}) as daemon:
-        daemon.ear.wait("detection/t/", 40)
+        daemon.ear.wait("detection/t/", FIRST)
         daemon.configure({"t": stream("test:ball", {"threshold": 2})})
         daemon.reload()
         heard = daemon.ear.listen(2 * SLOW)

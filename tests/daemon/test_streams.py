@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import BUILD, DAEMON, SLOW, Camera, Daemon, environment, free_port, run, stream
+from harness import BUILD, DAEMON, FIRST, SLOW, Camera, Daemon, environment, free_port, run, stream
 
 
 def test_codecs():
@@ -15,7 +15,7 @@ def test_codecs():
             Camera("--codec", "mjpeg") as c:
         with Daemon({"h264": stream(a.url), "h265": stream(b.url), "mjpeg": stream(c.url)}) as daemon:
             for name in ("h264", "h265", "mjpeg"):
-                message = daemon.ear.wait(f"detection/{name}/", 40)
+                message = daemon.ear.wait(f"detection/{name}/", FIRST)
                 assert message["frame"]["width"] == 320 and message["frame"]["height"] == 240
                 assert message["model"]["name"] == "nano" and message["revision"] >= 1
             daemon.stop()
@@ -26,7 +26,7 @@ def test_poses_and_detections():
         watches = ({"phrases": ["person", "car"], "name": "things"}, {"task": "pose"},
                    {"name": "rare", "rate": 1})
         with Daemon({"yard": stream(camera.url, *watches)}) as daemon:
-            assert daemon.ear.wait("pose/yard/", 40)["keypoint_set"] == "coco-17"
+            assert daemon.ear.wait("pose/yard/", FIRST)["keypoint_set"] == "coco-17"
             heard = daemon.ear.listen(5 * SLOW)
             names = {m["watch"] for m in heard if m["kind"] == "detection"}
             assert names == {"things", "rare"}, names
@@ -41,7 +41,7 @@ def test_poses_and_detections():
 def test_camera_clock():
     """Sender reports come every few seconds; from then on the camera says when a frame was taken."""
     with Camera() as camera, Daemon({"gate": stream(camera.url)}) as daemon:
-        daemon.ear.wait("detection/gate/", 40, lambda m: m["frame"]["clock"] == "rtcp")
+        daemon.ear.wait("detection/gate/", FIRST, lambda m: m["frame"]["clock"] == "rtcp")
         daemon.ear.listen(1)
         clocks = [m["frame"]["clock"] for m in daemon.ear.messages if m["_topic"] == "detection/gate/"]
         first = clocks.index("rtcp")  # 0 where the first result was a while in coming
@@ -62,7 +62,7 @@ def test_broken_delays_nobody():
         with Daemon(streams) as daemon:
             daemon.wait_state("refused", "reconnecting", cause="refused")
             daemon.wait_state("nobody", "reconnecting", cause="unknown-host")
-            daemon.ear.wait("detection/good/", 40)
+            daemon.ear.wait("detection/good/", FIRST)
             daemon.wait_state("wrong", "disabled", cause="watch")
             daemon.wait_state("hung", "reconnecting", cause="timeout")
             heard = daemon.ear.listen(4)
@@ -76,7 +76,7 @@ def test_every_frame():
     with Camera("--end", "--frames", "50") as camera:
         config = stream(camera.url, every_frame=True, transport="tcp")
         with Daemon({"film": config}) as daemon:
-            daemon.wait_state("film", "reconnecting", 60, cause="ended")
+            daemon.wait_state("film", "reconnecting", FIRST, cause="ended")
             first = [m["frame"]["index"] for m in daemon.ear.messages
                      if m["_topic"] == "detection/film/"][:50]
             assert first == list(range(50)), first
@@ -85,7 +85,7 @@ def test_every_frame():
 def test_file_ends():
     """Pictures that end: the state says so, and nothing is skipped."""
     with Daemon({"t": stream("test:smpte?size=160x120&fps=20&frames=30", every_frame=True)}) as daemon:
-        daemon.wait_state("t", "ended", 40)
+        daemon.wait_state("t", "ended", FIRST)
         seen = [m for m in daemon.ear.messages if m["_topic"] == "detection/t/"]
         assert [m["frame"]["index"] for m in seen] == list(range(30)), len(seen)
 
@@ -93,7 +93,7 @@ def test_file_ends():
 def test_last_words():
     for number in (signal.SIGTERM, signal.SIGINT):
         with Camera() as camera, Daemon({"gate": stream(camera.url)}) as daemon:
-            daemon.ear.wait("detection/gate/", 40)
+            daemon.ear.wait("detection/gate/", FIRST)
             took = daemon.stop(number)
             assert took < 4 * SLOW, took
             last = {m["_topic"]: m for m in daemon.ear.messages}
@@ -105,7 +105,7 @@ def test_last_words():
 def test_ear_in_c():
     """A subscriber that shares no line with us but libzmq."""
     with Daemon({"t": stream("test:ball")}) as daemon:
-        daemon.ear.wait("detection/t/", 40)
+        daemon.ear.wait("detection/t/", FIRST)
         ear = os.path.join(BUILD, "tests", "daemon", "ear")
         out = subprocess.run([ear, daemon.endpoint, "detection/t/", "5"], stdout=subprocess.PIPE,
                              text=True, timeout=60, check=True).stdout
@@ -118,7 +118,7 @@ def test_socket_is_one_daemons():
         other = subprocess.run([DAEMON, "--config", first.path],
                                stderr=subprocess.PIPE, text=True, timeout=60, check=False)
         assert other.returncode == 1 and "another process" in other.stderr, other.stderr
-        assert first.ear.wait("detection/t/", 40)
+        assert first.ear.wait("detection/t/", FIRST)
 
 
 def test_without_plugin():
