@@ -49,6 +49,7 @@ struct demo {
     size_t line_size;
     char url[512];
     bool film_waits, film_over;
+    double film_frames; // once it is over
 
     struct record record;
     int64_t first_ns, last_ns; // when results came
@@ -67,8 +68,10 @@ static void take_event(struct demo *d, const char *text, size_t size)
         snprintf(d->url, sizeof(d->url), "%s", json_text(event, "url", ""));
     else if (strcmp(name, "encoding") == 0)
         fprintf(stderr, "encoding the film, this once\n");
-    else if (strcmp(name, "ended") == 0)
+    else if (strcmp(name, "ended") == 0 && d->first_ns) { // unseen, it begins again
         d->film_over = true;
+        d->film_frames = json_number(event, "frames", 0);
+    }
     json_free(event);
 }
 
@@ -225,16 +228,18 @@ static bool take_message(struct demo *d, const struct publication *p)
         // One comes every second, with news only now and then; the camera's are those that matter.
         char state[sizeof(d->state)];
         const char *activity = d->first_ns ? "" : json_text(message, "activity", "");
-        if (strncmp(activity, "compiling", strlen("compiling")) == 0)
-            hold_film(d, true);
+        if (json_at(message, "stream"))
+            hold_film(d, strncmp(activity, "compiling", strlen("compiling")) == 0);
         snprintf(state, sizeof(state), "%s; %s", json_text(message, "state", ""), activity);
         shown = json_at(message, "stream") && strcmp(state, d->state) != 0;
         if (shown)
             snprintf(d->state, sizeof(d->state), "%s", state);
         const struct cJSON *people = json_item(json_at(message, "watches"), 0);
         d->skipped = json_number(people, "skipped.newer", d->skipped);
+    } else if (d->film_over && json_number(message, "frame.index", 0) >= d->film_frames) {
+        json_free(message); // the daemon is back already, and the film begins again
+        return true;
     } else {
-        hold_film(d, false);
         d->first_ns = d->first_ns ? d->first_ns : now;
         d->last_ns = now;
         shown = d->all || now - d->shown_ns >= SHOW_EVERY_NS;
