@@ -16,7 +16,7 @@
 
 // Shaders are compiled and plans recorded for a new size of picture: no camera's fault, as long as there
 // is another one within this.
-#define PREPARE_US 60000000
+#define PREPARE_US 300000000
 
 // A slow camera's pictures are missed only when several in a row are.
 #define STALLED_INTERVALS 4
