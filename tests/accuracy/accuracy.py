@@ -144,7 +144,7 @@ def through_product(sizes, scratch):
                    "GST_REGISTRY": scratch + "/registry"}
         daemon = subprocess.Popen([program("daemon/watchwordd"), "--config", f.name],
                                   env={**os.environ, **plugins})
-        return listen(socket, camera, daemon, sizes, 500)
+        return listen(socket, camera, daemon, sizes, 1500)
     finally:
         for process in filter(None, (daemon, camera)):
             process.terminate()
