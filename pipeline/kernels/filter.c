@@ -1,5 +1,7 @@
 #include "filter.h"
 
+#include "base/room.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +13,7 @@ struct piece {
 struct ww_bank {
     struct piece *pieces;
     int num, cap;
+    size_t lacks; // bytes that this host had not; 0: it had all
 };
 
 struct ww_bank *ww_bank_create(void)
@@ -33,19 +36,25 @@ void ww_bank_destroy(struct ww_bank **pointer)
     *pointer = NULL;
 }
 
-// Room for `texels`, zeroed. Eight more lie behind: a team's fetch may reach past the last output.
+// Room for `texels`, zeroed, or NULL, which the upload reports. Eight more lie behind: a team's fetch may reach past the last output.
 static float *add(struct ww_bank *bank, struct ww_filter *filter, size_t texels)
 {
     if (bank->num == bank->cap) {
-        bank->cap = bank->cap ? 2 * bank->cap : 64;
-        bank->pieces = realloc(bank->pieces, sizeof *bank->pieces * (size_t)bank->cap);
-        if (!bank->pieces)
-            abort();
+        const int cap = bank->cap ? 2 * bank->cap : 64;
+        struct piece *grown = realloc(bank->pieces, sizeof *grown * (size_t)cap);
+        if (!grown) {
+            bank->lacks = sizeof *grown * (size_t)cap;
+            return NULL;
+        }
+        bank->pieces = grown;
+        bank->cap = cap;
     }
     filter->texels = (uint32_t)texels + 8;
-    float *room = calloc(filter->texels, 16);
-    if (!room)
-        abort();
+    float *room = ww_room_for(filter->texels, 16, NULL);
+    if (!room) {
+        bank->lacks = 16 * (size_t)filter->texels;
+        return NULL;
+    }
     bank->pieces[bank->num++] = (struct piece){filter, room};
     return room;
 }
@@ -56,6 +65,8 @@ void ww_pack_conv(struct ww_bank *bank, struct ww_filter *filter, int k, int c_i
     const int N = (c_out + 3) / 4, Q = (c_in + 3) / 4;
     *filter = (struct ww_filter){.k = k, .c_in = c_in, .c_out = c_out};
     float *to = add(bank, filter, (size_t)N + (size_t)(k * k * Q) * (size_t)N * 4);
+    if (!to)
+        return;
     for (int o = 0; bias && o < c_out; o++)
         to[o] = bias[o];
     to += 4 * N;
@@ -72,6 +83,8 @@ void ww_pack_linear(struct ww_bank *bank, struct ww_filter *filter, int c_in, in
     const int N = (c_out + 3) / 4, Q = (c_in + 3) / 4;
     *filter = (struct ww_filter){.k = 1, .c_in = c_in, .c_out = c_out, .tiled = true};
     float *to = add(bank, filter, (size_t)ww_tiled_texels(Q, N));
+    if (!to)
+        return;
     for (int o = 0; bias && o < c_out; o++)
         to[o] = bias[o];
     for (int i = 0; i < c_in; i++)
@@ -85,6 +98,8 @@ void ww_pack_depthwise(struct ww_bank *bank, struct ww_filter *filter, int k, in
     const int Q = (c + 3) / 4, pad = ww_depthwise_texels(k);
     *filter = (struct ww_filter){.k = k, .c_in = c, .c_out = c};
     float *to = add(bank, filter, (size_t)Q * (size_t)pad);
+    if (!to)
+        return;
     for (int i = 0; i < c; i++) {
         float *quad = to + (size_t)(i / 4 * pad) * 4 + i % 4;
         for (int tap = 0; tap < k * k; tap++)
@@ -99,6 +114,8 @@ void ww_pack_image(struct ww_bank *bank, struct ww_filter *filter, int c, int h,
     const struct ww_tensor t = {.n = 1, .c = c, .h = h, .w = w};
     *filter = (struct ww_filter){.k = 1, .c_in = c, .c_out = c};
     float *to = add(bank, filter, (size_t)ww_quads(t) * (size_t)h * (size_t)w);
+    if (!to)
+        return;
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++)
             for (int i = 0; i < c; i++)
@@ -110,6 +127,8 @@ void ww_pack_norm(struct ww_bank *bank, struct ww_filter *filter, int c, const f
 {
     *filter = (struct ww_filter){.k = 1, .c_in = c, .c_out = c};
     float *to = add(bank, filter, ((size_t)c + 3) / 4 * 2);
+    if (!to)
+        return;
     for (int i = 0; i < c; i++) {
         to[i / 4 * 8 + i % 4] = gain[i];
         to[i / 4 * 8 + 4 + i % 4] = lift[i];
@@ -122,6 +141,8 @@ void ww_pack_rows(struct ww_bank *bank, struct ww_filter *filter, int rows, int 
     const size_t width = ((size_t)c + 3) / 4 * 4;
     *filter = (struct ww_filter){.k = 1, .c_in = rows, .c_out = c};
     float *to = add(bank, filter, (size_t)rows * width / 4);
+    if (!to)
+        return;
     for (int r = 0; r < rows; r++)
         memcpy(to + (size_t)r * width, data + (size_t)r * (size_t)c, sizeof *data * (size_t)c);
 }
@@ -132,6 +153,8 @@ bool ww_bank_upload(struct ww_bank *bank, struct ww_device *device, struct ww_st
 {
     const uint64_t limit = ww_storage_limit(device) / 16;
     *num = 0;
+    if (bank->lacks)
+        return ww_fail(err, WW_E_MEMORY, "no memory left on this host for %zu bytes of weights", bank->lacks);
     for (int i = 0; i < bank->num;) {
         uint64_t texels = 4; // texel 0 of every storage is zero
         int end = i;

@@ -13,6 +13,7 @@ void ww_bank_destroy(struct ww_bank **bank);
 
 // Each packs `w` (HWIO for k x k [k][k][c_in][c_out]; depthwise [k][k][c]) and `bias` (NULL: zeros)
 // and returns a filter whose storage ww_bank_upload fills in later: so `filter` must stay where it is.
+// Where this host has no memory for one, it is the upload that fails, with WW_E_MEMORY.
 //
 // pointwise and conv2d: N texels of bias, then for each tap and input quad N x 4 texels, each the
 // weights of one input channel for four outputs; N = ceil(c_out / 4).

@@ -1,5 +1,6 @@
 #include "matrix.h"
 
+#include "base/room.h"
 #include "weights/packed.h"
 
 #include <stdlib.h>
@@ -174,11 +175,9 @@ bool ww_linear_write(struct ww_device *device, const struct ww_linear *m, int k,
     if (!row_bytes || k > m->k)
         return ww_fail(err, WW_E_FILE, "rows of %d numbers are no whole blocks of %s", k,
                        ww_type_name(m->type));
-    uint8_t *rows = malloc(WW_TILE * row_bytes);
-    void *tile = malloc(tile_bytes);
-    if (!rows || !tile)
-        abort();
-    bool ok = true;
+    uint8_t *rows = ww_room_for(WW_TILE, row_bytes, err);
+    void *tile = rows ? ww_room_for(1, tile_bytes, err) : NULL;
+    bool ok = tile != NULL;
     for (int t = 0; ok && t < m->n / WW_TILE; t++) {
         bool there[WW_TILE];
         for (int o = 0; ok && o < WW_TILE; o++) {

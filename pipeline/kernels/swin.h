@@ -21,9 +21,9 @@ void ww_windows(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q, struct
                 struct ww_tensor v, const struct ww_windows_params *params);
 
 // The bias of each pair of tokens by how far one is from the other: `table` [(2 window - 1)^2][heads], a
-// row for each distance down and, faster, to the right, -(window - 1) first.
-void ww_pack_window_bias(struct ww_bank *bank, struct ww_filter *filter, int window, int heads,
-                         const float *table);
+// row for each distance down and, faster, to the right, -(window - 1) first. WW_E_MEMORY.
+bool ww_pack_window_bias(struct ww_bank *bank, struct ww_filter *filter, int window, int heads,
+                         const float *table, struct ww_error *err);
 struct ww_tensor ww_window_bias(struct ww_cmd *g, const struct ww_filter *filter, int window, int heads);
 
 // Four pixels to one, y [n][4 c][ceil(h / 2)][ceil(w / 2)]: channels of the one at the top left, of that

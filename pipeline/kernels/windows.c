@@ -5,6 +5,7 @@
 // takes 4 T T D flops a head of D numbers and reads 3 T D, keys and values once for each group of queries.
 
 #include "swin.h"
+#include "base/room.h"
 #include "windows.comp.h"
 
 #include <math.h>
@@ -157,13 +158,13 @@ static void reference(const struct ww_args *a)
     free(p);
 }
 
-void ww_pack_window_bias(struct ww_bank *bank, struct ww_filter *filter, int window, int heads,
-                         const float *table)
+bool ww_pack_window_bias(struct ww_bank *bank, struct ww_filter *filter, int window, int heads,
+                         const float *table, struct ww_error *err)
 {
     const int tokens = window * window, rows = rows_of(tokens), reach = 2 * window - 1;
-    float *bias = calloc((size_t)heads * (size_t)tokens * (size_t)rows, sizeof *bias), *to = bias;
+    float *bias = ww_room_for((size_t)heads * (size_t)tokens * (size_t)rows, sizeof *bias, err), *to = bias;
     if (!bias)
-        abort();
+        return false;
     for (int head = 0; head < heads; head++)
         for (int i = 0; i < tokens; i++, to += rows)
             for (int j = 0; j < tokens; j++) {
@@ -173,6 +174,7 @@ void ww_pack_window_bias(struct ww_bank *bank, struct ww_filter *filter, int win
             }
     ww_pack_image(bank, filter, rows, heads, tokens, bias);
     free(bias);
+    return true;
 }
 
 struct ww_tensor ww_window_bias(struct ww_cmd *g, const struct ww_filter *f, int window, int heads)

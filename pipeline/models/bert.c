@@ -7,6 +7,7 @@
 // T texts of N tokens, H hidden.
 
 #include "bert.h"
+#include "base/room.h"
 #include "config.h"
 
 #include <stdio.h>
@@ -120,19 +121,18 @@ struct ww_bert *ww_bert_load(struct ww_device *device, const struct ww_weights *
     if (!m)
         abort();
     m->shape = *shape;
-    m->layers = calloc((size_t)shape->layers, sizeof *m->layers);
-    if (!m->layers)
-        abort();
+    m->layers = ww_room_for((size_t)shape->layers, sizeof *m->layers, err);
     if (!prefix)
         prefix = has(weights, "bert.", "embeddings.word_embeddings.weight") ? "bert." : "";
-    struct ww_loader l = {.weights = weights, .bank = ww_bank_create(), .err = err};
+    struct ww_loader l = {.weights = weights, .bank = ww_bank_create(), .err = err,
+                          .failed = !m->layers};
     ww_load_rows(&l, &m->word, shape->words, shape->hidden, "%sembeddings.word_embeddings", prefix);
     ww_load_rows(&l, &m->position, shape->positions, shape->hidden,
                  "%sembeddings.position_embeddings", prefix);
     ww_load_rows(&l, &m->type, shape->types, shape->hidden, "%sembeddings.token_type_embeddings",
                  prefix);
     ww_load_norm(&l, &m->norm, shape->hidden, "%sembeddings.LayerNorm", prefix);
-    for (int i = 0; i < shape->layers; i++)
+    for (int i = 0; i < shape->layers && !l.failed; i++)
         load_layer(&l, shape, &m->layers[i], prefix, i);
     m->has_pooler = has(weights, prefix, "pooler.dense.weight");
     if (m->has_pooler)

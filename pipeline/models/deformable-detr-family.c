@@ -35,16 +35,14 @@ static struct ww_class_words *read_words(struct ww_device *device, const char *m
         ww_fail(err, WW_E_FILE, "'id2label' has %d classes; at most %d", count, MAX);
         return NULL;
     }
-    const char **names = calloc((size_t)count + 1, sizeof *names);
-    char(*numbers)[16] = calloc((size_t)count + 1, sizeof *numbers);
-    if (!names || !numbers)
-        abort();
-    for (int i = 0; i < count; i++) {
+    const char **names = ww_room_for((size_t)count + 1, sizeof *names, err);
+    char(*numbers)[16] = names ? ww_room_for((size_t)count + 1, sizeof *numbers, err) : NULL;
+    for (int i = 0; numbers && i < count; i++) {
         snprintf(numbers[i], sizeof numbers[i], "%d", i);
         const char *name = ww_json_string(ww_json_get(labels, numbers[i]));
         names[i] = !name ? numbers[i] : strcmp(name, "N/A") ? name : NULL;
     }
-    struct ww_class_words *words = ww_class_words_create(device, model, names, count);
+    struct ww_class_words *words = numbers ? ww_class_words_create(device, model, names, count) : NULL;
     free(names);
     free(numbers);
     return words;

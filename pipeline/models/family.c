@@ -35,9 +35,8 @@ bool ww_family_is_model(const char *dir)
 struct ww_json *ww_family_config(const char *dir, struct ww_error *err)
 {
     char path[4200];
-    return !has_config(dir, path, sizeof path) && ww_gdino_is_original(dir)
-               ? ww_gdino_original_config(dir, err)
-               : ww_json_load(path, MAX_CONFIG_BYTES, NULL, err);
+    return has_config(dir, path, sizeof path) ? ww_json_load(path, MAX_CONFIG_BYTES, NULL, err)
+                                              : ww_gdino_original_config(dir, err);
 }
 
 void ww_words_free(struct ww_words **pointer)

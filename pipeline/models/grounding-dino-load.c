@@ -1,4 +1,5 @@
 #include "grounding-dino-inner.h"
+#include "base/room.h"
 #include "config.h"
 
 #include <math.h>
@@ -170,23 +171,16 @@ static void need_linear(struct names *n, int rows, int c, const char *name, floa
     *bias = need_part(n, 0, rows, name, ".bias");
 }
 
-static float *floats(size_t count)
-{
-    float *data = calloc(count ? count : 1, sizeof *data);
-    if (!data)
-        abort();
-    return data;
-}
-
 // A linear layer from rows [c_out][c_in] as they lie.
 static void pack_linear(struct names *n, struct ww_filter *f, int c_in, int c_out, const float *rows,
                         const float *bias)
 {
-    float *turned = floats((size_t)c_in * (size_t)c_out);
-    for (int o = 0; o < c_out; o++)
+    float *turned = ww_loader_floats(&n->l, (size_t)c_in * (size_t)c_out);
+    for (int o = 0; turned && o < c_out; o++)
         for (int i = 0; i < c_in; i++)
             turned[(size_t)i * (size_t)c_out + (size_t)o] = rows[(size_t)o * (size_t)c_in + (size_t)i];
-    ww_pack_linear(n->l.bank, f, c_in, c_out, turned, bias);
+    if (turned)
+        ww_pack_linear(n->l.bank, f, c_in, c_out, turned, bias);
     free(turned);
 }
 
@@ -202,8 +196,8 @@ static bool need_qkv(struct names *n, int width, const char *name, float **w, fl
                                            {".key.weight", ".key.bias"},
                                            {".value.weight", ".value.bias"}};
     const size_t all = (size_t)width * (size_t)width;
-    *w = floats(3 * all);
-    *bias = floats(3 * (size_t)width);
+    *w = ww_loader_floats(&n->l, 3 * all);
+    *bias = ww_loader_floats(&n->l, 3 * (size_t)width);
     for (int i = 0; i < 3 && !n->l.failed; i++) {
         float *part = need_part(n, width, width, name, parts[i][0]);
         float *lift = need_part(n, 0, width, name, parts[i][1]);
@@ -294,11 +288,11 @@ static double fold_one(const struct fusion *f, int head, const float *left, cons
     return sum;
 }
 
-// [D][inner] as [inner][D].
-static float *turn(const struct fusion *f, const float *rows)
+// [D][inner] as [inner][D]; NULL after an error.
+static float *turn(struct names *n, const struct fusion *f, const float *rows)
 {
-    float *out = floats((size_t)f->width * (size_t)f->inner);
-    for (int c = 0; c < f->width; c++)
+    float *out = ww_loader_floats(&n->l, (size_t)f->width * (size_t)f->inner);
+    for (int c = 0; out && c < f->width; c++)
         for (int k = 0; k < f->inner; k++)
             out[k * f->width + c] = rows[c * f->inner + k];
     return out;
@@ -309,9 +303,10 @@ static void fold_keys(struct names *n, const struct fusion *f, struct ww_gdino_f
 {
     const size_t D = (size_t)f->width, all = D * (size_t)f->heads;
     const double scale = 1 / sqrt((double)f->inner / f->heads);
-    float *w = floats((D + 1) * all), *bias = w + D * all;
-    float *lift = floats((D + 1) * (size_t)f->heads), *lift_bias = lift + D * (size_t)f->heads;
-    for (int h = 0; h < f->heads; h++) {
+    float *w = ww_loader_floats(&n->l, (D + 1) * all);
+    float *lift = ww_loader_floats(&n->l, (D + 1) * (size_t)f->heads);
+    float *bias = lift ? w + D * all : NULL, *lift_bias = lift ? lift + D * (size_t)f->heads : NULL;
+    for (int h = 0; lift && h < f->heads; h++) {
         const int each = f->inner / f->heads;
         fold(f, h, f->K, f->Q, sum);
         for (size_t i = 0; i < D; i++) {
@@ -326,8 +321,10 @@ static void fold_keys(struct names *n, const struct fusion *f, struct ww_gdino_f
             meet += (double)f->a[k] * (double)f->b[k];
         lift_bias[h] = (float)(scale * meet);
     }
-    ww_pack_linear(n->l.bank, &to->key, f->width, (int)all, w, bias);
-    ww_pack_linear(n->l.bank, &to->lift, f->width, f->heads, lift, lift_bias);
+    if (lift) {
+        ww_pack_linear(n->l.bank, &to->key, f->width, (int)all, w, bias);
+        ww_pack_linear(n->l.bank, &to->lift, f->width, f->heads, lift, lift_bias);
+    }
     free(w);
     free(lift);
 }
@@ -337,8 +334,9 @@ static void fold_keys(struct names *n, const struct fusion *f, struct ww_gdino_f
 static void fold_values(struct names *n, const struct fusion *f, struct ww_gdino_fusion *to, double *sum)
 {
     const size_t D = (size_t)f->width, all = D * (size_t)f->heads;
-    float *w = floats((D + 1) * all), *bias = w + D * all, *O = turn(f, f->Ov);
-    for (int h = 0; h < f->heads; h++) {
+    float *w = ww_loader_floats(&n->l, (D + 1) * all), *O = turn(n, f, f->Ov);
+    float *bias = O ? w + D * all : NULL;
+    for (int h = 0; O && h < f->heads; h++) {
         fold(f, h, f->Vt, O, sum);
         for (size_t c = 0; c < D; c++) {
             const double gain = (double)f->gain_v[c];
@@ -348,7 +346,8 @@ static void fold_values(struct names *n, const struct fusion *f, struct ww_gdino
                                                       (h ? 0 : (double)f->ov[c])));
         }
     }
-    ww_pack_linear(n->l.bank, &to->value, f->width, (int)all, w, bias);
+    if (O)
+        ww_pack_linear(n->l.bank, &to->value, f->width, (int)all, w, bias);
     free(O);
     free(w);
 }
@@ -357,20 +356,22 @@ static void fold_values(struct names *n, const struct fusion *f, struct ww_gdino
 static void fold_out(struct names *n, const struct fusion *f, struct ww_gdino_fusion *to, double *sum)
 {
     const size_t D = (size_t)f->width, all = D * (size_t)f->heads;
-    float *w = floats((all + 1) * D), *bias = w + all * D, *O = turn(f, f->Ot);
-    for (size_t c = 0; c < D; c++) {
+    float *w = ww_loader_floats(&n->l, (all + 1) * D), *O = turn(n, f, f->Ot);
+    float *bias = O ? w + all * D : NULL;
+    for (size_t c = 0; O && c < D; c++) {
         double lift = (double)f->ot[c];
         for (int h = 0; h < f->heads; h++)
             lift += fold_one(f, h, f->vv, O, (int)c);
         bias[c] = (float)((double)f->gain_t[c] * lift);
     }
-    for (int h = 0; h < f->heads; h++) {
+    for (int h = 0; O && h < f->heads; h++) {
         fold(f, h, f->Vv, O, sum);
         for (size_t i = 0; i < D; i++)
             for (size_t c = 0; c < D; c++)
                 w[((size_t)h * D + i) * D + c] = (float)((double)f->gain_t[c] * sum[i * D + c]);
     }
-    ww_pack_linear(n->l.bank, &to->out, (int)all, f->width, w, bias);
+    if (O)
+        ww_pack_linear(n->l.bank, &to->out, (int)all, f->width, w, bias);
     free(O);
     free(w);
 }
@@ -395,15 +396,14 @@ static void load_fusion(struct names *n, const struct ww_gdino_shape *s, struct 
     need_linear(n, D, inner, FUSION("attn.out_vision_proj", "attn.out_v_proj"), &f.Ov, &f.ov);
     need_linear(n, D, inner, FUSION("attn.out_text_proj", "attn.out_l_proj"), &f.Ot, &f.ot);
 #undef FUSION
-    if (!n->l.failed) {
-        double *sum = malloc(sizeof *sum * (size_t)D * (size_t)D);
-        if (!sum)
-            abort();
+    double *sum = n->l.failed ? NULL : ww_room_for((size_t)D * (size_t)D, sizeof *sum, n->l.err);
+    n->l.failed |= !sum;
+    if (sum) {
         fold_keys(n, &f, to, sum);
         fold_values(n, &f, to, sum);
         fold_out(n, &f, to, sum);
-        free(sum);
     }
+    free(sum);
     free_fusion(&f);
 }
 

@@ -4,6 +4,7 @@
 
 #include "grounding-dino-original.h"
 #include "base/file.h"
+#include "base/room.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -74,18 +75,19 @@ static bool find_value(const char *text, const char *name, char *out, size_t siz
 }
 
 // The one file of assignments to "groundingdino" in a directory, whose text the caller frees; its path
-// goes to `path`. NULL: there is none.
-static char *find_file(const char *dir, char *path, size_t size)
+// goes to `path`. NULL: there is none, or no memory to read one, WW_E_MEMORY.
+static char *find_file(const char *dir, char *path, size_t size, struct ww_error *err)
 {
     char *text = NULL, value[64];
+    struct ww_error why = {0};
     DIR *entries = opendir(dir);
-    for (struct dirent *e; entries && !text && (e = readdir(entries));) {
+    for (struct dirent *e; entries && !text && why.code != WW_E_MEMORY && (e = readdir(entries));) {
         const char *end = strrchr(e->d_name, '.');
         size_t bytes;
         if (*e->d_name == '.' || !end || strcmp(end, ".py"))
             continue;
         snprintf(path, size, "%s/%s", dir, e->d_name);
-        text = ww_read_whole(path, MAX_BYTES, &bytes, NULL);
+        text = ww_read_whole(path, MAX_BYTES, &bytes, &why);
         if (text && !(find_value(text, "modelname", value, sizeof value) &&
                       !strcmp(value, "\"groundingdino\""))) {
             free(text);
@@ -94,13 +96,17 @@ static char *find_file(const char *dir, char *path, size_t size)
     }
     if (entries)
         closedir(entries);
+    if (why.code == WW_E_MEMORY)
+        ww_fail(err, why.code, "%s", why.text);
+    else if (!text)
+        ww_fail(err, WW_E_FILE, "%s: no config.json, and no configuration of the first Grounding DINO", dir);
     return text;
 }
 
 bool ww_gdino_is_original(const char *dir)
 {
     char path[4096];
-    char *text = find_file(dir, path, sizeof path);
+    char *text = find_file(dir, path, sizeof path, NULL);
     free(text);
     return text != NULL;
 }
@@ -118,11 +124,12 @@ static char *read_bert(const char *dir, const char *text, char encoder[64], stru
         return NULL;
     }
     snprintf(path, sizeof path, "%s/%.*s/config.json", dir, (int)strlen(encoder) - 2, encoder + 1);
-    char *config = access(path, F_OK) ? strdup("{}") : NULL;
-    if (config)
-        return config;
+    if (access(path, F_OK)) {
+        char *nothing = ww_room_for(1, sizeof "{}", err);
+        return nothing ? strcpy(nothing, "{}") : NULL;
+    }
     struct ww_json *sound = ww_json_load(path, MAX_CONFIG, NULL, err); // else it would spoil ours
-    config = sound ? ww_read_whole(path, MAX_CONFIG, &bytes, err) : NULL;
+    char *config = sound ? ww_read_whole(path, MAX_CONFIG, &bytes, err) : NULL;
     ww_json_free(&sound);
     return config;
 }
@@ -145,9 +152,11 @@ static struct ww_json *convert(const char *dir, const char *text, struct ww_erro
     if (!bert)
         return NULL;
     const size_t size = strlen(bert) + 8192;
-    char *json = malloc(size);
-    if (!json)
-        abort();
+    char *json = ww_room_for(size, 1, err);
+    if (!json) {
+        free(bert);
+        return NULL;
+    }
     size_t at = (size_t)snprintf(json, size,
                                  "{\"model_type\": \"grounding-dino\", \"text_encoder\": %s, "
                                  "\"text_config\": %s",
@@ -165,11 +174,9 @@ static struct ww_json *convert(const char *dir, const char *text, struct ww_erro
 struct ww_json *ww_gdino_original_config(const char *dir, struct ww_error *err)
 {
     char path[4096];
-    char *text = find_file(dir, path, sizeof path);
-    if (!text) {
-        ww_fail(err, WW_E_FILE, "%s: no config.json, and no configuration of the first Grounding DINO", dir);
+    char *text = find_file(dir, path, sizeof path, err);
+    if (!text)
         return NULL;
-    }
     struct ww_json *config = convert(dir, text, err);
     if (!config)
         ww_within(err, "%s", path);

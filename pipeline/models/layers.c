@@ -1,17 +1,29 @@
 #include "layers.h"
 
+#include "base/room.h"
+
 #include <math.h>
 #include <stdlib.h>
+
+float *ww_loader_floats(struct ww_loader *l, size_t count)
+{
+    float *data = l->failed ? NULL : ww_room_for(count, sizeof *data, l->err);
+    l->failed |= !data;
+    return data;
+}
 
 float *ww_load_floats(struct ww_loader *l, const struct ww_weight *w)
 {
     size_t count = 1;
     for (int d = 0; d < w->rank; d++)
         count *= (size_t)w->dim[d];
-    float *out = malloc(sizeof *out * (count ? count : 1));
-    unsigned char *raw = malloc(w->bytes ? w->bytes : 1);
-    if (!out || !raw)
-        abort();
+    float *out = ww_loader_floats(l, count);
+    unsigned char *raw = out ? ww_room_for(w->bytes, 1, l->err) : NULL;
+    if (!raw) {
+        l->failed = true;
+        free(out);
+        return NULL;
+    }
     const bool real = w->type == WW_F32 || w->type == WW_F16 || w->type == WW_BF16;
     if (!real)
         l->failed = !ww_fail(l->err, WW_E_FILE, "%s: tensor '%s' is %s, expected F32, F16 or BF16",
@@ -61,9 +73,7 @@ void ww_load_some(struct ww_loader *l, struct ww_filter *f, int c_in, int c_out,
                   int num_outputs, const char *name, const char *bias)
 {
     float *w = need(l, name, 4, 1, 1, c_in, c_out), *b = need_bias(l, bias, c_out);
-    float *some = calloc((size_t)(c_in + 1) * (size_t)num_outputs, sizeof *some);
-    if (!some)
-        abort();
+    float *some = ww_loader_floats(l, (size_t)(c_in + 1) * (size_t)num_outputs);
     for (int o = 0; !l->failed && o < num_outputs; o++) {
         for (int i = 0; i < c_in; i++)
             some[i * num_outputs + o] = w[i * c_out + outputs[o]];

@@ -14,6 +14,9 @@ struct ww_loader {
     bool failed;
 };
 
+// Zeros for what is made of weights, which the caller frees; NULL after an error.
+float *ww_loader_floats(struct ww_loader *l, size_t count);
+
 // All elements of a F32, F16 or BF16 tensor as floats, which the caller frees; NULL after an error, also
 // where one is no finite number.
 float *ww_load_floats(struct ww_loader *l, const struct ww_weight *w);

@@ -1,5 +1,7 @@
 #include "lexicon.h"
 
+#include "base/room.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -34,12 +36,11 @@ static int cut(const struct ww_lexicon *l, const char *phrase, int32_t *ids, str
 static bool embed_names(struct ww_lexicon *l, const char *const *names, struct ww_error *err)
 {
     const size_t num = (size_t)l->num_names;
-    int32_t(*ids)[MAX_TOKENS] = calloc(num, sizeof *ids);
-    struct ww_token_ids *texts = calloc(num, sizeof *texts);
-    l->vectors = calloc(num * (size_t)ww_sentences_width(l->sentences), sizeof *l->vectors);
-    if (!ids || !texts || !l->vectors)
-        abort();
-    bool ok = true;
+    int32_t(*ids)[MAX_TOKENS] = ww_room_for(num, sizeof *ids, err);
+    struct ww_token_ids *texts = ids ? ww_room_for(num, sizeof *texts, err) : NULL;
+    const size_t width = (size_t)ww_sentences_width(l->sentences);
+    l->vectors = texts ? ww_room_for(num * width, sizeof *l->vectors, err) : NULL;
+    bool ok = l->vectors != NULL;
     for (size_t i = 0; ok && i < num; i++) {
         texts[i] = (struct ww_token_ids){ids[i], cut(l, names[i], ids[i], err)};
         ok = texts[i].num_ids >= 0;

@@ -1,6 +1,7 @@
 // LLaMA weights from a checkpoint: its shape, its names, and which rows go where.
 
 #include "base/json.h"
+#include "base/room.h"
 #include "llama-inner.h"
 #include "weights/blocks.h"
 #include "weights/meta.h"
@@ -378,10 +379,8 @@ static void load_gain(struct loading *l, struct ww_filter *f, const struct ww_we
     if (l->failed)
         return;
     const int c = (int)w->dim[0];
-    float *gain = calloc((size_t)ww_tiled(c), sizeof *gain);
-    if (!gain)
-        abort();
-    l->failed = !ww_weights_floats(l->weights, w, 0, (size_t)c, gain, l->err);
+    float *gain = ww_room_for((size_t)ww_tiled(c), sizeof *gain, l->err);
+    l->failed = !gain || !ww_weights_floats(l->weights, w, 0, (size_t)c, gain, l->err);
     if (!l->failed)
         ww_pack_rows(l->bank, f, 1, ww_tiled(c), gain);
     free(gain);
@@ -468,11 +467,9 @@ bool ww_llama_read_config(const char *dir, struct ww_llama_shape *s, struct ww_e
 
 struct ww_llama *ww_llama_load(struct ww_device *device, const char *path, struct ww_error *err)
 {
-    struct ww_llama *m = calloc(1, sizeof *m);
-    if (!m)
-        abort();
+    struct ww_llama *m = ww_room(1, sizeof *m);
     m->shape = (struct ww_llama_shape){.rope = {.theta = 10000, .factor = 1}};
-    m->storages = calloc(MAX_STORAGES * 17, sizeof *m->storages);
+    m->storages = ww_room(MAX_STORAGES * 17, sizeof *m->storages);
     struct loading l = {.device = device, .model = m, .err = err, .bank = ww_bank_create()};
     l.weights = is_llama(path, err) ? ww_weights_open(path, err) : NULL;
     l.failed = !l.weights;
@@ -481,11 +478,11 @@ struct ww_llama *ww_llama_load(struct ww_device *device, const char *path, struc
                                     : shape_of_config(path, &m->shape, err)) ||
                (!sane(&m->shape, err) && !ww_within(err, "%s", path));
     if (!l.failed) {
-        m->layers = calloc((size_t)m->shape.layers, sizeof *m->layers);
-        if (!m->layers || !m->storages)
-            abort();
-        load_all(&l);
+        m->layers = ww_room_for((size_t)m->shape.layers, sizeof *m->layers, err);
+        l.failed = !m->layers;
     }
+    if (!l.failed)
+        load_all(&l);
     ww_bank_destroy(&l.bank);
     ww_weights_close(&l.weights);
     if (l.failed)

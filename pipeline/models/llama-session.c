@@ -2,6 +2,8 @@
 
 #include "llama-inner.h"
 
+#include "base/room.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,9 +34,9 @@ static bool write_turns(struct ww_device *device, struct ww_llama_session *s, st
 {
     const struct ww_llama_shape *shape = &s->model->shape;
     const size_t texels = (size_t)s->positions * (size_t)(shape->head / 4);
-    float *data = calloc(texels, 16);
+    float *data = ww_room_for(texels, 16, err);
     if (!data)
-        abort();
+        return false;
     const double gain = ww_rope_gain(&shape->rope);
     for (int j = 0; j < shape->head / 2; j++) {
         const double angle = ww_rope_angle(&shape->rope, shape->head, j);
@@ -55,11 +57,9 @@ static bool create_cache(struct ww_device *device, struct ww_llama_session *s, s
     const struct ww_llama_shape *shape = &s->model->shape;
     const size_t bytes = (size_t)(2 * ww_tiled(shape->kv_heads * shape->head)) * (s->half ? 2 : 4) *
                          (size_t)s->slots;
-    s->cache = calloc((size_t)shape->layers, sizeof *s->cache);
-    void *zero = calloc(1, bytes);
-    if (!s->cache || !zero)
-        abort();
-    bool ok = true;
+    s->cache = ww_room_for((size_t)shape->layers, sizeof *s->cache, err);
+    void *zero = s->cache ? ww_room_for(1, bytes, err) : NULL;
+    bool ok = zero != NULL;
     for (int l = 0; ok && l < shape->layers; l++) {
         s->cache[l] = ww_storage_create(device, bytes, WW_PLACE_DEVICE, err);
         ok = s->cache[l] && ww_storage_write(device, s->cache[l], 0, zero, bytes, err);
@@ -112,9 +112,7 @@ struct ww_llama_session *ww_llama_open(struct ww_device *device, const struct ww
     }
     const int most = trained < MOST_POSITIONS ? trained : MOST_POSITIONS;
     const int furthest = most > context ? most : context;
-    struct ww_llama_session *s = calloc(1, sizeof *s);
-    if (!s)
-        abort();
+    struct ww_llama_session *s = ww_room(1, sizeof *s);
     // One slot more, for what rows that are there only to fill up write.
     *s = (struct ww_llama_session){.model = model, .sequences = sequences, .context = context,
                                    .slots = sequences * context + 1,

@@ -7,6 +7,8 @@
 
 #include "resnet.h"
 
+#include "base/room.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -96,9 +98,8 @@ static int load_stage(struct ww_loader *l, struct ww_resnet *net, int s, const c
             break;
     }
     net->num_blocks[s] = num;
-    net->blocks[s] = calloc((size_t)num + 1, sizeof *net->blocks[s]);
-    if (!net->blocks[s])
-        abort();
+    net->blocks[s] = l->failed ? NULL : ww_room_for((size_t)num + 1, sizeof *net->blocks[s], l->err);
+    l->failed |= !net->blocks[s];
     if (num == 0 && !l->failed)
         l->failed = !ww_fail(l->err, WW_E_FILE, "%s: no tensor '%s.conv1.weight'",
                              ww_weights_path(l->weights), name);

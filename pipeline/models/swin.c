@@ -10,6 +10,7 @@
 // always shifted.
 
 #include "swin.h"
+#include "base/room.h"
 #include "feed.h"
 #include "kernels/swin.h"
 
@@ -248,7 +249,7 @@ static void load_bias(struct ww_loader *l, struct ww_filter *to, int window, int
     l->failed |= !w;
     float *data = w ? ww_load_floats(l, w) : NULL;
     if (data)
-        ww_pack_window_bias(l->bank, to, window, heads, data);
+        l->failed = !ww_pack_window_bias(l->bank, to, window, heads, data, l->err);
     free(data);
 }
 
@@ -293,9 +294,8 @@ struct ww_swin *ww_swin_load(struct ww_loader *l, const char *prefix, const stru
     for (int s = 0; s < shape->stages && !l->failed; s++) {
         const int c = ww_swin_channels(net, s);
         char name[192];
-        net->blocks[s] = calloc((size_t)shape->depths[s], sizeof *net->blocks[s]);
-        if (!net->blocks[s])
-            abort();
+        net->blocks[s] = ww_room_for((size_t)shape->depths[s], sizeof *net->blocks[s], l->err);
+        l->failed |= !net->blocks[s];
         for (int i = 0; i < shape->depths[s] && !l->failed; i++) {
             snprintf(name, sizeof name, "%s%s.%d.blocks.%d.", prefix, n->layers, s, i);
             load_block(l, net, n, s, &net->blocks[s][i], name);

@@ -29,10 +29,8 @@ static void load_linears(struct ww_loader *l, struct ww_filter *f, int c_in, int
         float *part = need(l, name, parts[k], ".weight", c_out, c_in);
         float *lift = biased ? need(l, name, parts[k], ".bias", 0, c_out) : NULL;
         if (!w && !l->failed) {
-            w = calloc((in + 1) * all, sizeof *w);
-            if (!w)
-                abort();
-            bias = w + in * all;
+            w = ww_loader_floats(l, (in + 1) * all);
+            bias = w ? w + in * all : NULL;
         }
         for (size_t o = 0; !l->failed && o < each; o++) {
             for (size_t i = 0; i < in; i++)
@@ -77,11 +75,9 @@ void ww_load_spread(struct ww_loader *l, struct ww_filter *f, int c_in, int grou
     WW_NAME_FROM(name, fmt);
     float *w = need(l, name, "", ".weight", groups * each, c_in);
     float *bias = need(l, name, "", ".bias", 0, groups * each);
-    if (!l->failed) {
-        const size_t in = (size_t)c_in, all = (size_t)groups * (size_t)room;
-        float *turned = calloc((in + 1) * all, sizeof *turned);
-        if (!turned)
-            abort();
+    const size_t in = (size_t)c_in, all = (size_t)groups * (size_t)room;
+    float *turned = ww_loader_floats(l, (in + 1) * all);
+    if (turned) {
         for (int o = 0; o < groups * each; o++) {
             const size_t to = (size_t)(o / each * room + o % each);
             for (size_t i = 0; i < in; i++)
@@ -89,8 +85,8 @@ void ww_load_spread(struct ww_loader *l, struct ww_filter *f, int c_in, int grou
             turned[in * all + to] = bias[o];
         }
         ww_pack_linear(l->bank, f, c_in, (int)all, turned, turned + in * all);
-        free(turned);
     }
+    free(turned);
     free(w);
     free(bias);
 }
@@ -110,10 +106,8 @@ static float *need_window(struct ww_loader *l, const char *name, int k, int c_in
     if (!from)
         return NULL;
     const size_t taps = (size_t)(k * k), in = (size_t)c_in, out = (size_t)c_out;
-    float *to = malloc(sizeof *to * taps * in * out);
-    if (!to)
-        abort();
-    for (size_t o = 0; o < out; o++)
+    float *to = ww_loader_floats(l, taps * in * out);
+    for (size_t o = 0; to && o < out; o++)
         for (size_t i = 0; i < in; i++)
             for (size_t t = 0; t < taps; t++)
                 to[(t * in + i) * out + o] = from[(o * in + i) * taps + t] * (scale ? scale[o] : 1);

@@ -4,23 +4,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/room.h"
 #include "base/utf8.h"
 #include "inner.h"
 
 void *ww_table(struct ww_tokenizer *t, size_t count, size_t bytes_each, struct ww_error *err)
 {
     assert((size_t)t->num_tables < sizeof t->tables / sizeof *t->tables);
-    void *table = NULL;
-    size_t bytes;
-    if (!__builtin_mul_overflow(count, bytes_each, &bytes))
-        table = malloc(bytes ? bytes : 1);
-    if (!table) {
-        ww_fail(err, WW_E_MEMORY, "no memory left on this host for %zu times %zu bytes", count,
-                bytes_each);
-        return NULL;
-    }
-    memset(table, 0, bytes);
-    return t->tables[t->num_tables++] = table;
+    void *table = ww_room_for(count, bytes_each, err);
+    if (table)
+        t->tables[t->num_tables++] = table;
+    return table;
 }
 
 bool ww_token_set(struct ww_tokenizer *t, uint32_t id, const char *text, size_t bytes,

@@ -60,7 +60,7 @@ static void window_attention(struct trial *t)
     linear(t, bank, &qkv, "qkv_weight", "qkv_bias");
     linear(t, bank, &out, "proj_weight", "proj_bias");
     float *table = floats(tensor_of(t, "table"));
-    ww_pack_window_bias(bank, &bias, window, heads, table);
+    CHECK(ww_pack_window_bias(bank, &bias, window, heads, table, NULL));
     free(table);
     upload(t, &bank);
     const struct ww_tensor x = pixels(t, 1, h * w + 1);

@@ -1,47 +1,28 @@
 // Where the size of an allocation follows from a file, a host without memory is an error that names
 // the file, and nothing leaks or is read half made. (Arenas abort, by design: what they hold is
-// small and ours.) malloc is the linker's --wrap of it; cJSON gets the same one by its hooks.
+// small and ours.)
 
-#include <cjson/cJSON.h>
 #include <unistd.h>
 #include <watchword/catalogue.h>
 #include <watchword/tokenizer.h>
 
 #include "base/json.h"
-#include "check.h"
+#include "shortage.h"
 #include "weights/weights.h"
 
-void *__real_malloc(size_t bytes);
-void *__wrap_malloc(size_t bytes);
-
-static long calls_left = -1; // -1: as many as you like
-
-void *__wrap_malloc(size_t bytes)
+// Fails the first, the second, ... allocation and all after it, until one try gets through. Returns how
+// many failed.
+static long until_it_works(bool (*attempt)(const void *path, struct ww_error *err), const char *path)
 {
-    if (calls_left == 0)
-        return NULL;
-    if (calls_left > 0)
-        calls_left--;
-    return __real_malloc(bytes);
-}
-
-// Fails the first, the second, ... allocation until one try gets through. Returns how many failed.
-static int until_it_works(bool (*attempt)(const char *path, struct ww_error *err), const char *path)
-{
-    for (int allowed = 0;; allowed++) {
-        check_about("%s, %d allocations", path, allowed);
-        struct ww_error err = {0};
-        calls_left = allowed;
-        const bool worked = attempt(path, &err);
-        calls_left = -1;
-        if (worked || !CHECK_CMP(err.code, ==, WW_E_MEMORY) ||
-            !CHECK_HAS(err.text, path) ||
-            !CHECK_HAS(err.text, "no memory left on this host"))
+    for (long allowed = 0;; allowed++) {
+        check_about("%s, %ld allocations", path, allowed);
+        const struct outcome o = with_memory_for(allowed, SHORT_OF_ALL, false, attempt, path);
+        if (o.worked || !o.sound)
             return allowed;
     }
 }
 
-static bool open_weights(const char *path, struct ww_error *err)
+static bool open_weights(const void *path, struct ww_error *err)
 {
     struct ww_weights *weights = ww_weights_open(path, err);
     const bool worked = weights != NULL;
@@ -49,7 +30,7 @@ static bool open_weights(const char *path, struct ww_error *err)
     return worked;
 }
 
-static bool open_tokenizer(const char *path, struct ww_error *err)
+static bool open_tokenizer(const void *path, struct ww_error *err)
 {
     struct ww_tokenizer *tokenizer = ww_tokenizer_open(path, err);
     const bool worked = tokenizer != NULL;
@@ -57,7 +38,7 @@ static bool open_tokenizer(const char *path, struct ww_error *err)
     return worked;
 }
 
-static bool load_json(const char *path, struct ww_error *err)
+static bool load_json(const void *path, struct ww_error *err)
 {
     struct ww_json *json = ww_json_load(path, 1 << 20, NULL, err);
     const bool worked = json != NULL;
@@ -65,7 +46,7 @@ static bool load_json(const char *path, struct ww_error *err)
     return worked;
 }
 
-static bool open_catalogue(const char *path, struct ww_error *err)
+static bool open_catalogue(const void *path, struct ww_error *err)
 {
     struct ww_catalogue *catalogue = ww_catalogue_open(path, err);
     const bool worked = catalogue != NULL;
@@ -78,7 +59,7 @@ int main(void)
     const char *source = getenv("WATCHWORD_SOURCE");
     if (!source)
         check_skip("WATCHWORD_SOURCE does not say where the source tree is; run it by meson test");
-    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = __wrap_malloc, .free_fn = free});
+    shortage_of_json();
     char path[4096];
     snprintf(path, sizeof(path), "%s/tests/formats/safetensors/ok-names.safetensors", source);
     CHECK_CMP(until_it_works(open_weights, path), >, 50); // a few for each of six tensors
