@@ -23,19 +23,19 @@ void main()
     if (r >= push.rows)
         return;
     const uint named = bits0(r).x, id = min(named, push.last), o = id & 3;
-    const uint base = ((id / 32 * push.blocks + block) * 8 + id / 4 % 8) * P;
+    const uint base = (id / 32 * push.blocks + block) * P * BESIDE + id / 4 % 8;
     float v[32];
     UNROLL for (int t = 0; t < TEXELS; t++) {
-        const uvec4 w = bits1(base + t);
+        const uvec4 w = bits1(base + BESIDE * t);
         uvec4 more = uvec4(0), s = uvec4(0);
         if (HIGH != 0)
-            more = bits1(base + T + (HIGH == 2 ? t / 2 : 0));
+            more = bits1(base + BESIDE * (T + (HIGH == 2 ? t / 2 : 0)));
         if (SCALE != 0)
-            s = bits1(base + T + HIGH + (SCALE == 4 ? t / 2 : 0));
+            s = bits1(base + BESIDE * (T + HIGH + (SCALE == 4 ? t / 2 : 0)));
         const vec4 d = SCALE < 3 ? lower(s) : uintBitsToFloat(s);
         vec4 least = SCALE == 2 ? upper(s) : d * float(OFFSET);
         if (SCALE == 3)
-            least = uintBitsToFloat(bits1(base + T + HIGH + 1));
+            least = uintBitsToFloat(bits1(base + BESIDE * (T + HIGH + 1)));
         UNROLL for (int e = 0; e < E; e++) {
             vec4 q = number(w, e);
             if (HIGH != 0)

@@ -22,12 +22,12 @@ void main()
     const uint quad0_ = gl_WorkGroupID.x % slices * (END == GATED ? 2 : 2 * PAIRS);
     uint base[PAIRS], offset[FETCHES], scale[FETCHES];
     UNROLL for (int h = 0; h < PAIRS; h++)
-        base[h] = END == GATED ? ((tile + h) * push.blocks * 8 + quad0_) * P
-                               : (tile * push.blocks * 8 + quad0_ + 2 * h) * P;
+        base[h] = END == GATED ? (tile + h) * push.blocks * P * BESIDE + quad0_
+                               : tile * push.blocks * P * BESIDE + quad0_ + 2 * h;
     UNROLL for (int f = 0; f < FETCHES; f++) {
         const uint t = 8 * f + team;
-        offset[f] = t / T * P + t % T;
-        scale[f] = t / T * P + T;
+        offset[f] = t / T + BESIDE * (t % T);
+        scale[f] = t / T + BESIDE * T;
     }
     vec4 acc[PAIRS * 2 * TM];
     UNROLL for (int i = 0; i < PAIRS * 2 * TM; i++)
@@ -46,11 +46,11 @@ void main()
                 if (HIGH == 1)
                     more = bits1(base[h] + scale[f]);
                 if (HIGH == 2)
-                    more = bits1(base[h] + scale[f] + (i >> 1));
+                    more = bits1(base[h] + scale[f] + BESIDE * (i >> 1));
                 if (SCALE != 0)
-                    s = bits1(base[h] + scale[f] + HIGH + (SCALE == 4 ? i >> 1 : 0));
+                    s = bits1(base[h] + scale[f] + BESIDE * (HIGH + (SCALE == 4 ? i >> 1 : 0)));
                 if (SCALE == 3)
-                    s1 = bits1(base[h] + scale[f] + HIGH + 1);
+                    s1 = bits1(base[h] + scale[f] + BESIDE * (HIGH + 1));
                 const vec4 d = SCALE < 3 ? lower(s) : uintBitsToFloat(s);
                 const vec4 least = SCALE == 2 ? upper(s) : SCALE == 3 ? uintBitsToFloat(s1)
                                                                       : d * float(OFFSET);
@@ -69,7 +69,7 @@ void main()
                         UNROLL for (int m = 0; m < TM; m++)
                             acc[(2 * h + quad) * TM + m] += v * x[k / 4 * TM + m][k % 4];
                     }
-            base[h] += 8 * P;
+            base[h] += BESIDE * P;
         }
     }
     UNROLL for (int m = 0; m < TM; m++) {

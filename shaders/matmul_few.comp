@@ -3,12 +3,12 @@
 #include "ww.glsl"
 #include "matrix.glsl"
 
-// As matmul.comp for ROWS rows, at most 8: a lane is one quad of outputs (a gate and what it opens:
-// one of each), so that it streams through its weights and shares nothing. Inputs are fetched by
+// As matmul.comp for ROWS rows, at most 8: a lane is one quad of outputs in each of TILES tiles (of pairs of
+// a gate and what it opens), so that it streams through its weights and shares nothing. Inputs are fetched by
 // eight lanes and handed round. The norm before costs nothing here: inputs times gain go in, and the
 // root of the mean square, found on the way, divides what comes out.
 layout(constant_id = 7) const int ROWS = 1;
-layout(constant_id = 8) const int TILES = 1; // 2: gated
+layout(constant_id = 8) const int TILES = 1; // gated: even
 layout(constant_id = 9) const uint END = 0;
 layout(constant_id = 10) const bool NORM = false;
 layout(constant_id = 11) const int TEXELS = 4; // T, as a trip count
@@ -34,7 +34,7 @@ void main()
         squares[r] = 0;
     uint base[TILES];
     UNROLL for (int i = 0; i < TILES; i++)
-        base[i] = ((tile + i) * push.blocks * 8 + team) * P;
+        base[i] = (tile + i) * push.blocks * P * BESIDE + team;
     for (uint block = 0; block < push.blocks; block++) {
         vec4 x[ROWS], xs[ROWS];
         float sum[2 * ROWS]; // of the inputs of each sixteen
@@ -66,11 +66,11 @@ void main()
                 part[r] = vec4(0);
             uvec4 more = uvec4(0);
             UNROLL for (int t = 0; t < TEXELS; t++) {
-                const uvec4 w = bits1(base[i] + t);
+                const uvec4 w = bits1(base[i] + BESIDE * t);
                 if (HIGH == 1 && t == 0)
-                    more = bits1(base[i] + T);
+                    more = bits1(base[i] + BESIDE * T);
                 if (HIGH == 2 && (t & 1) == 0)
-                    more = bits1(base[i] + T + t / 2);
+                    more = bits1(base[i] + BESIDE * (T + t / 2));
                 UNROLL for (int e = 0; e < E; e++) {
                     const int k = t * E + e;
                     vec4 q;
@@ -87,12 +87,12 @@ void main()
             }
             vec4 d = vec4(1), d1 = vec4(1), least = vec4(0);
             if (SCALE != 0) {
-                const uvec4 s = bits1(base[i] + T + HIGH);
+                const uvec4 s = bits1(base[i] + BESIDE * (T + HIGH));
                 d = SCALE < 3 ? lower(s) : uintBitsToFloat(s);
                 if (SCALE == 2)
                     least = upper(s);
                 if (SCALE > 2) {
-                    const vec4 next = uintBitsToFloat(bits1(base[i] + T + HIGH + 1));
+                    const vec4 next = uintBitsToFloat(bits1(base[i] + BESIDE * (T + HIGH + 1)));
                     if (SCALE == 3)
                         least = next;
                     else
@@ -112,14 +112,20 @@ void main()
                 else
                     acc[i * ROWS + r] += part[2 * r] * d + least * (sum[2 * r] + sum[2 * r + 1]);
             }
-            base[i] += 8 * P;
+            base[i] += BESIDE * P;
         }
     }
     UNROLL for (int r = 0; r < ROWS; r++) {
         float factor = 1;
         if (NORM)
             factor = inversesqrt(sum_of_team(squares[r]) * push.inverse_width + push.eps);
-        put(tile / TILES * 8 + team, r, acc[r] * factor,
-            TILES == 2 ? acc[(TILES - 1) * ROWS + r] * factor : vec4(0));
+        if (END == GATED) {
+            UNROLL for (int i = 0; i < TILES; i += 2)
+                put((tile + i) / 2 * 8 + team, r, acc[i * ROWS + r] * factor,
+                    acc[min(i + 1, TILES - 1) * ROWS + r] * factor);
+        } else {
+            UNROLL for (int i = 0; i < TILES; i++)
+                put((tile + i) * 8 + team, r, acc[i * ROWS + r] * factor, vec4(0));
+        }
     }
 }

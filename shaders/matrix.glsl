@@ -1,4 +1,5 @@
-// Weights as pipeline/kernels/matrix.h packs them: a record is 32 inputs of a quad of outputs.
+// Weights as pipeline/kernels/matrix.h packs them: a record is 32 inputs of a quad of outputs, and its
+// texels are BESIDE apart.
 
 layout(constant_id = 1) const uint KIND = 0;    // a texel's numbers: F32, F16, BF16, bytes, nibbles
 layout(constant_id = 2) const int E = 1;        // inputs of a texel
@@ -6,6 +7,7 @@ layout(constant_id = 3) const int HIGH = 0;     // further bits of a number, and
 layout(constant_id = 4) const uint SCALE = 0;   // none; half d; halves d, m; d, m; d of each 16
 layout(constant_id = 5) const int OFFSET = 0;   // d (q + OFFSET)
 layout(constant_id = 6) const int FETCHES = 8;  // of eight texels, for two quads
+const uint BESIDE = 8;
 const uint T = 32 / E;                          // texels of numbers
 const uint P = T + HIGH + (SCALE == 0 ? 0 : SCALE < 3 ? 1 : 2);
 

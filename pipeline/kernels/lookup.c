@@ -46,14 +46,12 @@ static void reference(const struct ww_args *a)
 {
     const struct push *push = a->push;
     const enum ww_type type = type_of(a->spec);
-    const size_t P = ww_linear_layout(type).texels;
     for (uint32_t r = 0; r < push->rows && r < (uint32_t)a->batch * WW_STRIP; r++) {
         const uint32_t named = ((const uint32_t *)a->i[0])[4 * r];
         const uint32_t id = named < push->last ? named : push->last;
         for (uint32_t block = 0; block < push->blocks; block++) {
             float w[4][WW_TILE];
-            ww_linear_record(type, a->i[1] + 4 * P * (((size_t)(id / 32) * push->blocks + block) * 8 +
-                                                      id / 4 % 8), w);
+            ww_linear_record(type, a->i[1] + 4 * ww_linear_texel(type, push->blocks, id / 4, block), w);
             for (uint32_t i = 0; i < WW_TILE; i++) {
                 const size_t at = 4 * ((size_t)(block * 8 + i / 4) * push->rows + r) + i % 4;
                 a->o[0][at] = a->i[2] && named == WW_GIVEN ? a->i[2][at] : w[id % 4][i];

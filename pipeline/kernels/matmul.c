@@ -14,6 +14,7 @@
 
 #define ROWS  4 // TM: rows of a lane
 #define PAIRS 2 // of output quads of a lane
+#define FEW_TILES 30 // and more
 
 enum { MANY, FEW };
 enum { PLAIN, RESIDUAL, GATED, TURNED, HALVED };
@@ -27,6 +28,15 @@ struct push {
 static struct ww_tensor weights_of(struct ww_cmd *g, const struct ww_linear *m)
 {
     return ww_stored_tensor(g, m->storage, m->first, 1, 4, 1, (int)ww_linear_texels(m));
+}
+
+// Of few rows, how many tiles a lane goes through together. Software Vulkan shares among two of them what it
+// takes to fetch inputs and to sum them up, where groups are enough for threads to have about as many.
+static uint32_t few_tiles(struct ww_cmd *g, uint32_t tiles, bool gated, int rows)
+{
+    const uint32_t least = gated ? 2 : 1;
+    const bool two = ww_for_software(g) && rows <= 2 && tiles >= FEW_TILES && tiles % (2 * least) == 0;
+    return two ? 2 * least : least;
 }
 
 void ww_matmul(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const struct ww_linear *m,
@@ -52,12 +62,12 @@ void ww_matmul(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const s
     }
     const struct ww_layout l = ww_linear_layout(m->type);
     const uint32_t end = t ? (t->half ? HALVED : TURNED) : m->gated ? GATED : ww_some(params->residual) ? RESIDUAL : PLAIN;
+    const uint32_t tiles = (uint32_t)m->n / WW_TILE, each = few_tiles(g, tiles, m->gated, x.w);
     const uint32_t many_spec[] = {8, l.kind, l.inputs, l.high, l.scale, (uint32_t)l.offset, l.fetches,
                                   ROWS, PAIRS, end};
     const uint32_t few_spec[] = {8, l.kind, l.inputs, l.high, l.scale, (uint32_t)l.offset, l.fetches,
-                                 (uint32_t)x.w, m->gated ? 2 : 1, end, params->norm != NULL,
+                                 (uint32_t)x.w, each, end, params->norm != NULL,
                                  WW_TILE / l.inputs};
-    const uint32_t tiles = (uint32_t)m->n / WW_TILE / (m->gated ? 2 : 1);
     const struct ww_tensor none = {0};
     ww_launch(g, &ww_kernel_matmul,
               &(struct ww_launch_params){
@@ -70,7 +80,7 @@ void ww_matmul(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const s
                   .spec = few ? few_spec : many_spec,
                   .num_spec = few ? 12 : 10,
                   .variant = few ? FEW : MANY,
-                  .groups = {few ? tiles : tiles * (m->gated ? 4 : 4 / PAIRS), 1,
+                  .groups = {few ? tiles / each : m->gated ? tiles * 2 : tiles * 4 / PAIRS, 1,
                              few ? 1 : ww_div_up(x.w, WW_STRIP)},
                   .batched = !few,
                   .macs = (double)x.w * m->k * m->n});
@@ -174,7 +184,7 @@ static void reference(const struct ww_args *a)
         for (size_t block = 0; block < push->blocks; block++)
             for (size_t half = 0; half < (gated ? 2u : 1u); half++) {
                 const size_t tile = gated ? quad / 8 * 2 + half : quad / 8;
-                add_record(a, type, ((tile * push->blocks + block) * 8 + quad % 8) * P, block, rows,
+                add_record(a, type, ww_linear_texel(type, push->blocks, 8 * tile + quad % 8, block), block, rows,
                            sum + half * rows);
             }
         for (size_t r = 0; r < rows; r++) {

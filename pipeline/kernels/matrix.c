@@ -139,16 +139,16 @@ static void put(const struct ww_layout *l, const struct run *r, uint32_t (*recor
     const uint32_t width = 32 / l->inputs, mask = width == 32 ? ~0u : (1u << width) - 1;
     const uint32_t numbers_end = WW_TILE / l->inputs;
     for (uint32_t i = 0; i < WW_TILE; i++) {
-        record[i / l->inputs][output] |= (r->bits[i] & mask) << i % l->inputs * width;
+        record[WW_BESIDE * (i / l->inputs)][output] |= (r->bits[i] & mask) << i % l->inputs * width;
         if (l->high) // so many bits each, in order
-            record[numbers_end + i * l->high / 32][output] |= r->bits[i] >> 4 << i * l->high % 32;
+            record[WW_BESIDE * (numbers_end + i * l->high / 32)][output] |= r->bits[i] >> 4 << i * l->high % 32;
     }
-    uint32_t(*scale)[4] = record + numbers_end + l->high;
+    uint32_t(*scale)[4] = record + WW_BESIDE * (numbers_end + l->high);
     if (l->scale == WW_SCALE_HALF || l->scale == WW_SCALE_HALVES)
         scale[0][output] = r->d | (uint32_t)r->m << 16;
     else if (l->scale != WW_SCALE_NONE)
         for (int i = 0; i < 2; i++)
-            scale[i][output] = float_bits(r->scale[i]);
+            scale[WW_BESIDE * i][output] = float_bits(r->scale[i]);
 }
 
 static void pack_tile(const struct ww_linear *m, int k, const uint8_t *rows, size_t row_bytes,
@@ -161,7 +161,7 @@ static void pack_tile(const struct ww_linear *m, int k, const uint8_t *rows, siz
             if (!there[o])
                 continue;
             take(m->type, rows + (size_t)o * row_bytes, k, block, &r);
-            put(l, &r, to + ((size_t)block * 8 + (size_t)(o / 4)) * l->texels, o % 4);
+            put(l, &r, to + (size_t)block * WW_BESIDE * l->texels + (size_t)(o / 4), o % 4);
         }
 }
 
@@ -216,23 +216,23 @@ void ww_linear_record(enum ww_type type, const void *from, float w[4][WW_TILE])
     const uint32_t(*record)[4] = from;
     const uint32_t width = 32 / l->inputs, mask = width == 32 ? ~0u : (1u << width) - 1;
     const uint32_t numbers_end = WW_TILE / l->inputs;
-    const uint32_t(*scale)[4] = record + numbers_end + l->high;
+    const uint32_t(*scale)[4] = record + WW_BESIDE * (numbers_end + l->high);
     for (uint32_t o = 0; o < 4; o++)
         for (uint32_t i = 0; i < WW_TILE; i++) {
-            const uint32_t bits = record[i / l->inputs][o] >> i % l->inputs * width & mask;
+            const uint32_t bits = record[WW_BESIDE * (i / l->inputs)][o] >> i % l->inputs * width & mask;
             if (l->scale == WW_SCALE_NONE) {
                 w[o][i] = plain(l->kind, bits);
                 continue;
             }
             int32_t q = l->kind == WW_KIND_BYTES ? (int8_t)bits : (int32_t)bits;
             if (l->high)
-                q |= (int32_t)(record[numbers_end + i * l->high / 32][o] >> i * l->high % 32 &
+                q |= (int32_t)(record[WW_BESIDE * (numbers_end + i * l->high / 32)][o] >> i * l->high % 32 &
                                ((1u << l->high) - 1)) << 4;
             const float number_ = (float)(q + l->offset);
             if (l->scale == WW_SCALE_PAIR)
-                w[o][i] = as_float(scale[0][o]) * number_ + as_float(scale[1][o]);
+                w[o][i] = as_float(scale[0][o]) * number_ + as_float(scale[WW_BESIDE][o]);
             else if (l->scale == WW_SCALE_SIXTEENS)
-                w[o][i] = as_float(scale[i / 16][o]) * number_;
+                w[o][i] = as_float(scale[WW_BESIDE * (i / 16)][o]) * number_;
             else
                 w[o][i] = half(scale[0][o] & 0xffff) * number_ + half((uint16_t)(scale[0][o] >> 16));
         }

@@ -2,9 +2,10 @@
 //
 // y[o] = sum over i of W[o][i] x[i]. A record is 32 inputs of four outputs, P texels: first the
 // numbers, each texel E inputs of four outputs (component = output), then their further bits, then
-// scales. Eight records side by side are 32 outputs, a tile; a tile's records of all inputs follow
-// each other, [n/32][k/32][8][P]: what eight lanes read, one quad of outputs each, is one stream.
-// Where lanes are rows, the same eight lanes fetch eight texels and hand them round.
+// scales. Eight records side by side are 32 outputs, a tile, and their texels alternate; a tile's records
+// of all inputs follow each other, [n/32][k/32][P][8]: what eight lanes read, one quad of outputs each, is
+// one stream without gaps, which the processor fetches ahead of them. Where lanes are rows, the same eight
+// lanes fetch eight texels and hand them round.
 //
 // Both counts are filled up to a multiple of 32 with zeros, and so are the tensors that go in and
 // come out: no kernel asks where a row ends.
@@ -41,15 +42,9 @@ typedef int (*ww_row_fn)(void *opaque, int output, void *to, struct ww_error *er
 bool ww_linear_write(struct ww_device *device, const struct ww_linear *m, int k, ww_row_fn row,
                      void *opaque, struct ww_error *err);
 
-// One record as floats, w[output][input]: for references.
+// One record as floats, w[output][input]: for references. The record's next texel is WW_BESIDE further.
+#define WW_BESIDE 8
 void ww_linear_record(enum ww_type type, const void *record, float w[4][WW_TILE]);
-// The record of 32 inputs and the quad of outputs.
-static inline size_t ww_linear_texel(const struct ww_linear *m, int quad, int block, int texels)
-{
-    return (((size_t)(quad / 8) * (size_t)(m->k / WW_TILE) + (size_t)block) * 8 +
-            (size_t)(quad % 8)) * (size_t)texels;
-}
-
 // What shaders are specialised by, in this order from constant 1 on: shaders/matrix.glsl.
 enum { WW_KIND_F32, WW_KIND_F16, WW_KIND_BF16, WW_KIND_BYTES, WW_KIND_NIBBLES };
 enum { WW_SCALE_NONE, WW_SCALE_HALF, WW_SCALE_HALVES, WW_SCALE_PAIR, WW_SCALE_SIXTEENS };
@@ -63,6 +58,12 @@ struct ww_layout {
     uint32_t texels;  // P
 };
 struct ww_layout ww_linear_layout(enum ww_type type);
+
+// Where the record of a quad of outputs and a block of 32 inputs begins, of `blocks` that a row has.
+static inline size_t ww_linear_texel(enum ww_type type, size_t blocks, size_t quad, size_t block)
+{
+    return (quad / WW_BESIDE * blocks + block) * WW_BESIDE * ww_linear_layout(type).texels + quad % WW_BESIDE;
+}
 
 // How rows are turned by their positions, and where keys and values go.
 struct ww_turning {
