@@ -20,7 +20,8 @@ int cmd_convert(int argc, char **argv)
                  "they lie in) and writes OUT: a .gguf or a .safetensors file. OUT appears when it is\n"
                  "complete. The same input makes the same bytes. Vectors, and rows that are no whole\n"
                  "blocks of the type, become f32. From the directory of a language model (config.json,\n"
-                 "weights, tokenizer) a .gguf file is made that is a model by itself.",
+                 "weights, tokenizer) a .gguf file is made that is a model by itself; what its tokenizer\n"
+                 "does and GGUF cannot say is told as a warning.",
         .examples = "  watchword convert --type q8_0 model.safetensors model.gguf",
         .min_args = 2,
         .max_args = 2,

@@ -8,7 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <watchword/log.h>
+
 #include "base/arena.h"
+#include "base/json.h"
+#include "base/room.h"
 #include "llama.h"
 #include "text/inner.h"
 #include "weights/meta.h"
@@ -184,9 +188,7 @@ static void put_kinds(FILE *out, const struct ww_tokenizer *t, size_t count)
 // merges of such files are all ways to make each piece, in the order of their scores.
 static void put_scores(FILE *out, const struct ww_tokenizer *t, size_t count)
 {
-    float *scores = calloc(count, sizeof *scores);
-    if (!scores)
-        abort();
+    float *scores = ww_room(count, sizeof *scores);
     for (size_t id = 0; id < count && id < t->num_tokens; id++)
         scores[id] = t->tokens[id].score;
     for (uint32_t i = 0; i < t->num_merges && !t->by_score; i++) {
@@ -208,9 +210,7 @@ static int by_rank(const void *a, const void *b)
 
 static void put_merges(FILE *out, const struct ww_tokenizer *t, size_t count)
 {
-    struct ww_merge *merges = calloc(count + 1, sizeof *merges);
-    if (!merges)
-        abort();
+    struct ww_merge *merges = ww_room(count, sizeof *merges);
     memcpy(merges, t->merges, count * sizeof *merges);
     qsort(merges, count, sizeof *merges, by_rank);
     for (size_t i = 0; i < count; i++) {
@@ -223,15 +223,54 @@ static void put_merges(FILE *out, const struct ww_tokenizer *t, size_t count)
     free(merges);
 }
 
-static bool describe_words(struct ww_llama_gguf *g, const struct ww_tokenizer *t, struct ww_error *err)
+// Special tokens: what the tokenizer says of them, or else config.json.
+static bool describe_special(struct ww_llama_gguf *g, const char *dir, const struct ww_tokenizer *t,
+                             struct ww_error *err)
 {
     const struct {
-        const char *key;
+        const char *key, *field;
         uint32_t id;
-    } ids[] = {{"tokenizer.ggml.bos_token_id", t->special.bos},
-               {"tokenizer.ggml.eos_token_id", t->special.eos},
-               {"tokenizer.ggml.unknown_token_id", t->special.unk},
-               {"tokenizer.ggml.padding_token_id", t->special.pad}};
+    } ids[] = {{"tokenizer.ggml.bos_token_id", "bos_token_id", t->special.bos},
+               {"tokenizer.ggml.eos_token_id", "eos_token_id", t->special.eos},
+               {"tokenizer.ggml.unknown_token_id", "unk_token_id", t->special.unk},
+               {"tokenizer.ggml.padding_token_id", "pad_token_id", t->special.pad}};
+    char path[4096];
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    struct ww_json *config = ww_json_load(path, 1 << 20, NULL, err);
+    for (size_t i = 0; config && i < sizeof ids / sizeof *ids; i++) {
+        int64_t id = -1;
+        if (ids[i].id != WW_NO_TOKEN)
+            id = ids[i].id;
+        else
+            ww_json_integer(ww_json_get(config, ids[i].field), &id);
+        if (id >= 0 && id < g->shape.vocabulary) // some say -1 for none
+            add_whole(g, ids[i].key, (int)id);
+    }
+    const bool ok = config;
+    ww_json_free(&config);
+    return ok;
+}
+
+// Where readers of GGUF files cut texts in another way. Of SentencePiece they know one rule: a mark in front
+// of every part between special tokens.
+static void tell_losses(const char *dir, const struct ww_tokenizer *t)
+{
+    if (t->pieces && t->prefix && (!t->legacy || t->spare_prefix))
+        ww_log(WW_LOG_WARN, "%s: its tokenizer puts a blank's mark %s, which a GGUF file cannot say: read from "
+               "one, %s begins with one more token", dir,
+               t->legacy ? "in front of what begins with no blank" : "in front of the text alone ('legacy' false)",
+               t->legacy ? "a text with a blank in front" : "what follows a special token");
+    uint32_t id = 0;
+    while (id < t->num_tokens && !t->tokens[id].lstrip && !t->tokens[id].rstrip)
+        id++;
+    if (id < t->num_tokens)
+        ww_log(WW_LOG_WARN, "%s: '%.60s' takes blanks beside it along, which a GGUF file cannot say: read from one, "
+               "they stay", dir, t->tokens[id].text);
+}
+
+static bool describe_words(struct ww_llama_gguf *g, const char *dir, const struct ww_tokenizer *t,
+                           struct ww_error *err)
+{
     const size_t count = (size_t)g->shape.vocabulary;
     if (t->words || t->clip)
         return ww_fail(err, WW_E_UNSUPPORTED, "a tokenizer of %s: in GGUF language models have "
@@ -241,9 +280,9 @@ static bool describe_words(struct ww_llama_gguf *g, const struct ww_tokenizer *t
                        t->num_tokens, count);
     add_text(g, "tokenizer.ggml.model", t->pieces ? "llama" : "gpt2");
     add_text(g, "tokenizer.ggml.pre", t->pieces ? "default" : t->split_digits ? "smollm" : "gpt-2");
-    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
-        if (ids[i].id != WW_NO_TOKEN)
-            add_whole(g, ids[i].key, (int)ids[i].id);
+    if (!describe_special(g, dir, t, err))
+        return false;
+    tell_losses(dir, t);
     add_number(g, "tokenizer.ggml.add_bos_token", WW_META_BOOL, t->add_bos);
     add_number(g, "tokenizer.ggml.add_eos_token", WW_META_BOOL, t->add_eos);
     add_number(g, "tokenizer.ggml.add_space_prefix", WW_META_BOOL, t->pieces && t->prefix);
@@ -321,7 +360,7 @@ static bool describe(struct ww_llama_gguf *g, const char *dir, struct ww_error *
     if (!ww_llama_read_config(dir, &g->shape, err) || !describe_model(g, err))
         return false;
     struct ww_tokenizer *t = ww_tokenizer_open(dir, err);
-    const bool ok = t && describe_words(g, t, err);
+    const bool ok = t && describe_words(g, dir, t, err);
     ww_tokenizer_close(&t);
     qsort(g->keys, g->num_keys, sizeof *g->keys, by_key);
     g->dress.keys = g->keys;

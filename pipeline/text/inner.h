@@ -116,6 +116,9 @@ bool ww_vocab_read(struct ww_tokenizer *t, const struct ww_json *vocab, size_t m
 void ww_vocab_trim(struct ww_tokenizer *t);
 uint32_t ww_vocab_find(const struct ww_tokenizer *t, const char *text); // slowly; NULL: no token
 
+// The token that a configuration names: "bos_token": "<s>", or an object with that as its "content".
+uint32_t ww_vocab_named(const struct ww_tokenizer *t, const struct ww_json *config, const char *key);
+
 // The next merge in rank; t->merges has room for it and texts can be found. The line: "left right".
 bool ww_merge_add(struct ww_tokenizer *t, struct ww_text left, struct ww_text right,
                   struct ww_error *err);

@@ -159,6 +159,9 @@ static bool read_config(struct ww_tokenizer *t, const char *path, struct ww_erro
     const char *chat = ww_json_string(ww_json_get(config, "chat_template"));
     t->chat_template = ww_arena_strdup(t->arena, chat);
     const bool ok = read_added(t, ww_json_get(config, "added_tokens_decoder"), err);
+    const uint32_t pad = ok ? ww_vocab_named(t, config, "pad_token") : WW_NO_TOKEN;
+    if (pad != WW_NO_TOKEN)
+        t->special.pad = pad;
     ww_json_free(&config);
     return ok || ww_within(err, "%s", path);
 }

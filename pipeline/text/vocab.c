@@ -77,12 +77,11 @@ bool ww_merge_add_line(struct ww_tokenizer *t, const char *at, size_t bytes, str
                         (struct ww_text){gap + 1, bytes - (size_t)(gap - at) - 1}, err);
 }
 
-// "bos_token": "<s>", or an object with that as its "content".
-static const char *named(const struct ww_json *config, const char *key)
+uint32_t ww_vocab_named(const struct ww_tokenizer *t, const struct ww_json *config, const char *key)
 {
     const struct ww_json *value = ww_json_get(config, key);
-    return ww_json_string(ww_json_kind(value) == WW_JSON_OBJECT ? ww_json_get(value, "content")
-                                                                : value);
+    return ww_vocab_find(t, ww_json_string(ww_json_kind(value) == WW_JSON_OBJECT ? ww_json_get(value, "content")
+                                                                                 : value));
 }
 
 bool ww_vocab_read_config(struct ww_tokenizer *t, const char *path, struct ww_error *err)
@@ -98,7 +97,7 @@ bool ww_vocab_read_config(struct ww_tokenizer *t, const char *path, struct ww_er
     if (!config)
         return false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const uint32_t id = ww_vocab_find(t, named(config, names[i].key));
+        const uint32_t id = ww_vocab_named(t, config, names[i].key);
         if (id == WW_NO_TOKEN)
             continue; // not named, or the name of nothing
         *names[i].id = id;

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Weights from format to format: what comes back is what went in, and the same bytes each time."""
 import json
+import math
 import os
+import random
 import shutil
 import struct
 import subprocess
@@ -118,8 +120,8 @@ class Convert(unittest.TestCase):
                 got = keys_of(path)
                 for key in want:
                     if key.startswith(("llama.", "tokenizer.")) or key == "general.architecture":
-                        if key not in ("tokenizer.ggml.padding_token_id", "tokenizer.ggml.unknown_token_id"):
-                            self.assertEqual((key, got.get(key)), (key, want[key]))
+                        self.assertEqual((key, got.get(key)), (key, want[key]))
+                self.assertEqual("'legacy' false" in self.said, name == "mha")
                 self.assertEqual(self.says(path), self.says(source))
                 first = self.bytes_of(path)
                 self.assertEqual(self.bytes_of(self.convert(source, "again.gguf")), first)
@@ -128,6 +130,79 @@ class Convert(unittest.TestCase):
                     self.assertGreater(len(self.says(path)), 12)
                     if kind == "f32":
                         self.assertEqual(self.says(path), self.says(source))
+
+    def test_special_tokens(self):
+        """What the tokenizer does not name config.json may; -1 is none."""
+        def padding(**changes):
+            source = self.copy("gqa", **changes)
+            os.remove(os.path.join(source, "tokenizer_config.json"))
+            return keys_of(self.convert(source, "a.gguf")).get("tokenizer.ggml.padding_token_id")
+
+        self.assertEqual(padding(), None)
+        self.assertEqual(padding(pad_token_id=7), 7)
+        self.assertEqual(padding(pad_token_id=-1), None)
+        self.assertEqual(padding(pad_token_id=320), None)
+
+    def invent(self, vocabulary, hidden=32):
+        """A model of one layer with weights by chance, and no tokenizer yet."""
+        shapes = {"model.embed_tokens.weight": (vocabulary, hidden), "model.norm.weight": (hidden,)}
+        for name in ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+                     "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]:
+            shapes[f"model.layers.0.{name}.weight"] = (hidden, hidden)
+        for name in ["input_layernorm", "post_attention_layernorm"]:
+            shapes[f"model.layers.0.{name}.weight"] = (hidden,)
+        header, data, chance = {}, b"", random.Random(1)
+        for name, shape in shapes.items():
+            count = math.prod(shape)
+            header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + 4 * count]}
+            data += struct.pack(f"<{count}f", *(chance.uniform(-1, 1) for _ in range(count)))
+        path = tempfile.mkdtemp(dir=self.folder)
+        with open(os.path.join(path, "model.safetensors"), "wb") as file:
+            text = json.dumps(header).encode()
+            file.write(struct.pack("<Q", len(text)) + text + data)
+        with open(os.path.join(path, "config.json"), "w") as file:
+            json.dump({"model_type": "llama", "vocab_size": vocabulary, "hidden_size": hidden, "num_hidden_layers": 1,
+                       "num_attention_heads": 1, "intermediate_size": hidden, "tie_word_embeddings": True}, file)
+        return path
+
+    def ids(self, model, texts):
+        done = subprocess.run([PROGRAM, "tokenize", model, "--json"], text=True, check=True, timeout=120,
+                              input="".join(json.dumps(text) + "\n" for text in texts), stdout=subprocess.PIPE)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def test_pieces_of_json(self):
+        """SentencePiece as tokenizer.json alone tells it: merges become scores, and texts the same tokens,
+        but for what GGUF cannot say."""
+        tokenizers = os.path.join(os.environ["WATCHWORD_SOURCE"], "tests/unit/tokenizers")
+        texts, others = [], []
+        with open(os.path.join(tokenizers, "llama-json.jsonl")) as file:
+            for line in file:
+                text = bytes.fromhex(json.loads(line)["hex"]).decode(errors="replace")
+                if "<" not in text and "[" not in text:
+                    (others if text.startswith((" ", "\u2581")) else texts).append(text)
+        self.assertGreater(len(texts), 100)
+        source = self.invent(2026)
+        shutil.copy(os.path.join(tokenizers, "llama/tokenizer.json"), source)
+        path = self.convert(source, "pieces.gguf")
+        self.assertIn("'legacy' false", self.said)
+        self.assertIn("'[PAD]' takes blanks beside it along", self.said)
+        for text, want, got in zip(texts, self.ids(source, texts), self.ids(path, texts)):
+            self.assertEqual((text, got), (text, want))
+        self.assertNotEqual(self.ids(path, ["<s>a"]), self.ids(source, ["<s>a"]))
+        self.assertEqual(self.says(path, "a gate"), self.says(source, "a gate"))
+
+        with open(os.path.join(source, "tokenizer.json")) as file:
+            document = json.load(file)
+        document["pre_tokenizer"] = None  # the older rule is GGUF's
+        document["normalizer"] = {"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "\u2581"},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]}
+        with open(os.path.join(source, "tokenizer.json"), "w") as file:
+            json.dump(document, file)
+        path = self.convert(source, "pieces.gguf")
+        self.assertNotIn("'legacy' false", self.said)
+        for text, want, got in zip(texts + others, self.ids(source, texts + others), self.ids(path, texts + others)):
+            self.assertEqual((text, got), (text, want))
 
     def test_scaled_positions(self):
         for scaling in [{"rope_type": "linear", "factor": 3.0},

@@ -27,9 +27,11 @@ struct ww_conversion {
 // by its ending. The same input makes the same bytes. From GGUF to GGUF all keys about the model go
 // along, and general.file_type is what the new file is of. To GGUF from a directory with a config.json:
 // a model by itself, with the keys, names and order of rows that llama.cpp reads for LLaMA's
-// architecture, and its tokenizer (SentencePiece or byte-level BPE); vectors are F32. From elsewhere
-// there are no keys, and tensors keep their names: such a file holds weights, but is no model by itself.
-// The file takes its name when it is complete and on the disk; what has the name before is replaced then.
+// architecture, and its tokenizer (SentencePiece or byte-level BPE); vectors are F32. Where a tokenizer
+// follows rules that GGUF cannot say, warnings name them: SentencePiece's mark in front of the text
+// alone ('legacy' false), tokens that take blanks beside them along. From elsewhere there are no keys,
+// and tensors keep their names: such a file holds weights, but is no model by itself. The file takes its
+// name when it is complete and on the disk; what has the name before is replaced then.
 //
 // False: WW_E_FILE (cannot be read or written, or a tensor that the format cannot hold), WW_E_CONFIG
 // (type or ending is not known), WW_E_UNSUPPORTED (blocks in safetensors; a directory of another
