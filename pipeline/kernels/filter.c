@@ -36,7 +36,8 @@ void ww_bank_destroy(struct ww_bank **pointer)
     *pointer = NULL;
 }
 
-// Room for `texels`, zeroed, or NULL, which the upload reports. Eight more lie behind: a team's fetch may reach past the last output.
+// Room for `texels`, zeroed, or NULL, which the upload reports. Eight more lie behind: a team's fetch may
+// reach past the last output.
 static float *add(struct ww_bank *bank, struct ww_filter *filter, size_t texels)
 {
     if (bank->num == bank->cap) {

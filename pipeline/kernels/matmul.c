@@ -244,6 +244,8 @@ static const int sizes[][8] = {{1, 32, 32, WW_F32, PLAIN, 0},     {3, 64, 96, WW
                                {65, 96, 128, WW_Q4_1, GATED, 0},  {12, 32, 32, WW_Q5_0, PLAIN, 0},
                                {12, 32, 32, WW_Q5_1, PLAIN, 0},   {12, 256, 32, WW_Q4_K, PLAIN, 0},
                                {12, 256, 32, WW_Q5_K, PLAIN, 0},  {12, 512, 32, WW_Q6_K, PLAIN, 0},
+                               {1, 64, 1024, WW_Q8_0, PLAIN, 0},  {2, 96, 960, WW_Q4_1, TURNED, 1},
+                               {1, 64, 992, WW_F16, RESIDUAL, 1}, {2, 256, 1024, WW_Q6_K, HALVED, 1},
                                {1, 576, 3072, WW_Q4_1, GATED, 1}, {256, 576, 3072, WW_Q4_1, GATED, 0},
                                {0}};
 
