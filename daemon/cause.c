@@ -88,8 +88,11 @@ static enum cause_code resource_code(int code, const char *detail)
     }
 }
 
-static enum cause_code stream_code(int code)
+static enum cause_code stream_code(int code, const char *detail)
 {
+    // Somebody behind the source could do nothing with pictures of the kind that these are said to be.
+    if (code == GST_STREAM_ERROR_FAILED && strstr(detail, "not-negotiated"))
+        return CAUSE_PAYLOAD;
     switch (code) {
     case GST_STREAM_ERROR_CODEC_NOT_FOUND:
         return CAUSE_CODEC;
@@ -115,7 +118,7 @@ void cause_from_message(struct cause *cause, GstMessage *message, const char *wh
         gst_message_parse_warning(message, &error, &debug);
     char *line = last_line(debug), *detail = config_redact_url(line); // it may quote the URL
     enum cause_code code = error->domain == GST_RESOURCE_ERROR ? resource_code(error->code, detail)
-                           : error->domain == GST_STREAM_ERROR ? stream_code(error->code)
+                           : error->domain == GST_STREAM_ERROR ? stream_code(error->code, detail)
                            : g_error_matches(error, GST_CORE_ERROR, GST_CORE_ERROR_MISSING_PLUGIN)
                                ? CAUSE_CODEC
                                : CAUSE_OTHER;
