@@ -16,7 +16,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 
 #ifdef HALVES // operands may be stored as halves: a bit each, six inputs, then outputs
-layout(constant_id = 31) const uint HALVED = 0;
+layout(constant_id = 31) const uint HALF_OPERANDS = 0;
 #endif
 
 #define UNROLL [[unroll]]
@@ -31,7 +31,8 @@ layout(buffer_reference, std430, buffer_reference_align = 4) buffer Words { uint
 
 #ifdef HALVES
 #define STORE_HALVES                                                                               \
-    if ((HALVED >> (6 + output_) & 1) != 0) {                                             \
+    if ((HALF_OPERANDS >> (6 + output_) & 1) != 0) {                                               \
+        v = clamp(v, vec4(-65504), vec4(65504)); /* beyond is infinity, and then nothing is found */ \
         Halves(out_[output_]).at[at] = packUint2x32(uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw)));\
         return;                                                                                    \
     }
@@ -59,7 +60,7 @@ layout(buffer_reference, std430, buffer_reference_align = 4) buffer Words { uint
     vec4 load##i(int at)                                                                           \
     {                                                                                              \
         vec4 v;                                                                                    \
-        if ((HALVED >> i & 1) != 0)                                                                \
+        if ((HALF_OPERANDS >> i & 1) != 0)                                                         \
             v = imageLoad(halves##i, at);                                                          \
         else                                                                                       \
             v = imageLoad(quads##i, at);                                                           \

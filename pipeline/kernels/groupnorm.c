@@ -144,6 +144,7 @@ static const int sizes[][8] = {{1, 1, 3, 4, 1},    {2, 5, 7, 64, 32},  {1, 9, 3,
 
 const struct ww_kernel ww_kernel_moments = {
     .name = "moments",
+    .exact = true,
     .shaders = (const struct ww_shader[]){WW_SHADER(ww_spv_moments, "team")},
     .num_shaders = 1,
     .reference = moments_reference,

@@ -112,6 +112,7 @@ static const int sizes[][8] = {{1, 1, 4, 1, 4},        {2, 37, 4, 3, 12},      {
 
 const struct ww_kernel ww_kernel_pool = {
     .name = "pool",
+    .exact = true,
     .shaders = (const struct ww_shader[]){WW_SHADER(ww_spv_pool, "team")},
     .num_shaders = 1,
     .reference = reference,

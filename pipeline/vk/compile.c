@@ -1,4 +1,5 @@
 #include "compile.h"
+#include "base/clock.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -7,8 +8,8 @@
 #include <unistd.h>
 
 #define MAX_WORKERS 8
-#define LONG_NS     (30 * 1000000ull)  // a dispatch of nothing that takes longer compiles
-#define SETTLE_NS   (100 * 1000000ull) // until what was compiled lies in the cache on disk
+#define LONG_NS     (30 * 1000000ll)  // a dispatch of nothing that takes longer compiles
+#define SETTLE_NS   (100 * 1000000ll) // until what was compiled lies in the cache on disk
 #define MAX_MISSES  2                  // then there is no such cache, or none that devices share
 
 enum state {
@@ -26,7 +27,7 @@ struct job {
     enum state state;
     VkResult result;
     VkPipeline pipeline;
-    uint64_t cached_at, took; // ns: when a worker was done with it, and how long that took
+    int64_t cached_at, took; // ns: when a worker was done with it, and how long that took
 };
 
 struct compile {
@@ -37,21 +38,20 @@ struct compile {
     int num_jobs;
     pthread_mutex_t mutex; // what follows, and every job's state
     pthread_cond_t changed;
-    uint64_t using_since; // when the dispatch began that goes on here; 0: none does
+    int64_t using_since; // when the dispatch began that goes on here; 0: none does
     int misses;           // dispatches that compiled again what a worker had compiled
     bool over;
+    bool hung; // a worker's device does
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static struct launch *launch_of(const struct compile *c, const struct job *job)
 {
     return &c->recording->launches[job->launch];
+}
+
+static VkPipeline find(const struct ww_device *device, const struct launch *l)
+{
+    return ww_pipeline_find(device, &l->kernel->shaders[l->variant], l->spec, l->num_spec, l->halves);
 }
 
 static VkResult make(struct ww_device *device, const struct launch *l, VkPipeline *out)
@@ -102,20 +102,23 @@ static bool is_power_of_two(uint64_t x)
     return (x & (x - 1)) == 0;
 }
 
-// Compiles what the dispatch here will ask for: the driver's code depends on how the inputs are viewed and on
-// whether their buffers' sizes are powers of two.
+// Compiles what the dispatch here will ask for: the driver's code depends on how the inputs are viewed and
+// on whether their buffers' sizes are powers of two.
 static void use_elsewhere(struct elsewhere *e, const struct compile *c, const struct launch *l)
 {
     struct ww_device *device = e->device;
     const struct ww_storage *in[WW_MAX_INPUTS];
     for (int i = 0; i < WW_MAX_INPUTS; i++) {
-        const struct ww_storage *here = ww_some(l->in[i]) ? c->recording->memory[l->in[i].id].storage : c->rest;
+        const struct ww_storage *here =
+            ww_some(l->in[i]) ? c->recording->memory[l->in[i].id].storage : c->rest;
         in[i] = e->storage[is_power_of_two(here->bytes)];
     }
     VkPipeline pipeline = VK_NULL_HANDLE;
     VkCommandBuffer buffer = VK_NULL_HANDLE;
     VkDescriptorSet set;
+    VkFence fence = VK_NULL_HANDLE;
     struct ww_error err = {0};
+    const VkFenceCreateInfo fence_info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     const VkDescriptorSetAllocateInfo set_info = {
         .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
         .descriptorPool = e->descriptors,
@@ -130,6 +133,7 @@ static void use_elsewhere(struct elsewhere *e, const struct compile *c, const st
     VK_TRY(device, &err, vkResetDescriptorPool(device->vk, e->descriptors, 0));
     VK_TRY(device, &err, vkAllocateDescriptorSets(device->vk, &set_info, &set));
     ww_write_set(device, set, e->storage[0]->buffer, 1024, in, l->halves);
+    VK_TRY(device, &err, vkCreateFence(device->vk, &fence_info, NULL, &fence));
     VK_TRY(device, &err, make(device, l, &pipeline));
     VK_TRY(device, &err, vkAllocateCommandBuffers(device->vk, &buffer_info, &buffer));
     VK_TRY(device, &err, vkBeginCommandBuffer(buffer, &begin));
@@ -140,13 +144,15 @@ static void use_elsewhere(struct elsewhere *e, const struct compile *c, const st
     const VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
                                  .commandBufferCount = 1,
                                  .pCommandBuffers = &buffer};
-    VK_TRY(device, &err, vkQueueSubmit(device->queue, 1, &submit, VK_NULL_HANDLE));
-    ww_vk_waited(device, &err, vkQueueWaitIdle(device->queue), "vkQueueWaitIdle");
+    VK_TRY(device, &err, vkQueueSubmit(device->queue, 1, &submit, fence));
+    ww_vk_waited(device, &err, vkWaitForFences(device->vk, 1, &fence, VK_TRUE, COMPILE_NS),
+                 "vkWaitForFences");
 fail: // whatever it was, the dispatch here meets it, too, and says so
     if (device->hangs)
         return;
     if (buffer)
         vkFreeCommandBuffers(device->vk, device->pool, 1, &buffer);
+    vkDestroyFence(device->vk, fence, NULL);
     vkDestroyPipeline(device->vk, pipeline, NULL);
 }
 
@@ -181,11 +187,11 @@ static void make_job(struct compile *c, struct job *job)
 }
 
 // Waits for a change, but not for longer. With the mutex held.
-static void wait_ns(struct compile *c, uint64_t ns)
+static void wait_ns(struct compile *c, int64_t ns)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    ns += (uint64_t)until.tv_nsec;
+    ns += until.tv_nsec;
     until.tv_sec += (time_t)(ns / 1000000000);
     until.tv_nsec = (long)(ns % 1000000000);
     pthread_cond_timedwait(&c->changed, &c->mutex, &until);
@@ -206,7 +212,7 @@ static void *work(void *opaque)
         job = last_in(c, MADE);
         if (alone || c->misses >= MAX_MISSES || !job)
             break;
-        if (!c->using_since || now_ns() - c->using_since < LONG_NS) {
+        if (!c->using_since || ww_now_ns() - c->using_since < LONG_NS) {
             wait_ns(c, LONG_NS);
             continue;
         }
@@ -215,27 +221,31 @@ static void *work(void *opaque)
         if (!open)
             alone = !open_elsewhere(&e, c->device);
         open = true;
-        const uint64_t begin = now_ns();
-        if (!alone)
+        const int64_t begin = ww_now_ns();
+        if (!alone) {
             use_elsewhere(&e, c, launch_of(c, job));
+            alone = e.device->lost; // then the job is the first device's
+        }
         pthread_mutex_lock(&c->mutex);
-        job->cached_at = now_ns();
+        job->cached_at = ww_now_ns();
         job->took = job->cached_at - begin;
         job->state = alone ? MADE : CACHED;
         pthread_cond_broadcast(&c->changed);
     }
+    c->hung |= e.device && e.device->hangs;
     pthread_mutex_unlock(&c->mutex);
     close_elsewhere(&e);
     return NULL;
 }
 
-// What to dispatch next: what a worker compiled, once it lies in the cache, else what nobody has. NULL: nothing
-// is left. With the mutex held.
+// What to dispatch next: what a worker compiled, once it lies in the cache, else what nobody has. NULL:
+// nothing is left. With the mutex held.
 static struct job *next(struct compile *c)
 {
     for (;;) {
-        struct job *cached = first_in(c, CACHED), *job = first_in(c, MADE);
-        const uint64_t now = now_ns();
+        // Workers come from the end: the last is the oldest.
+        struct job *cached = last_in(c, CACHED), *job = first_in(c, MADE);
+        const int64_t now = ww_now_ns();
         if (cached && now - cached->cached_at >= SETTLE_NS)
             return cached;
         if (job)
@@ -275,15 +285,15 @@ static bool use_all(struct compile *c, bool (*use)(void *opaque, int launch, str
         l->pipeline = job->pipeline;
         const bool cached = job->state == CACHED;
         job->state = USING;
-        c->using_since = now_ns();
+        c->using_since = ww_now_ns();
         pthread_mutex_unlock(&c->mutex);
         tell(c, job, done);
         const bool ok = use(opaque, job->launch, err);
         pthread_mutex_lock(&c->mutex);
-        const uint64_t took = now_ns() - c->using_since;
+        const int64_t took = ww_now_ns() - c->using_since;
         c->misses += cached && took > LONG_NS && took > job->took / 2;
         c->using_since = 0;
-        job->state = USED;
+        job->state = ok ? USED : MADE;
         if (!ok)
             return ww_within(err, "kernel '%s'", l->kernel->name);
     }
@@ -295,7 +305,7 @@ static void list_jobs(struct compile *c)
 {
     for (int i = 0; i < c->recording->num_launches; i++) {
         struct launch *l = &c->recording->launches[i];
-        l->pipeline = ww_pipeline_find(c->device, &l->kernel->shaders[l->variant], l->spec, l->num_spec, l->halves);
+        l->pipeline = find(c->device, l);
         bool listed = l->pipeline != VK_NULL_HANDLE;
         for (int k = 0; k < c->num_jobs && !listed; k++)
             listed = same_pipeline(launch_of(c, &c->jobs[k]), l);
@@ -325,7 +335,7 @@ bool ww_compile(struct ww_device *device, struct recording *recording, const str
     int num_workers = 0;
     while (num_workers < MAX_WORKERS && num_workers + 1 < cores && num_workers + 1 < c.num_jobs &&
            !pthread_create(&worker[num_workers], NULL, work, &c))
-        num_workers++;
+        pthread_setname_np(worker[num_workers++], "ww-compile");
     pthread_mutex_lock(&c.mutex);
     const bool ok = use_all(&c, use, opaque, err);
     c.over = true;
@@ -338,14 +348,15 @@ bool ww_compile(struct ww_device *device, struct recording *recording, const str
 
     for (int i = 0; i < c.num_jobs; i++) {
         const struct launch *l = launch_of(&c, &c.jobs[i]);
-        if (c.jobs[i].pipeline)
+        if (c.jobs[i].state == USED)
             ww_pipeline_keep(device, &l->kernel->shaders[l->variant], l->spec, l->num_spec, l->halves,
                              c.jobs[i].pipeline);
+        else if (!device->hangs)
+            vkDestroyPipeline(device->vk, c.jobs[i].pipeline, NULL);
     }
+    device->twin_hangs |= c.hung;
     free(c.jobs);
-    for (int i = 0; ok && i < recording->num_launches; i++) {
-        struct launch *l = &recording->launches[i];
-        l->pipeline = ww_pipeline_find(device, &l->kernel->shaders[l->variant], l->spec, l->num_spec, l->halves);
-    }
+    for (int i = 0; ok && i < recording->num_launches; i++)
+        recording->launches[i].pipeline = find(device, &recording->launches[i]);
     return ok;
 }

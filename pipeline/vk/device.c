@@ -322,7 +322,7 @@ static bool read_precision(bool *halves, struct ww_error *err)
     const char *text = getenv("WATCHWORD_PRECISION");
     *halves = text && !strcmp(text, "half");
     return !text || !*text || *halves || !strcmp(text, "float") ||
-           ww_fail(err, WW_E_DEVICE, "WATCHWORD_PRECISION is '%s'; allowed: float, half", text);
+           ww_fail(err, WW_E_CONFIG, "WATCHWORD_PRECISION is '%s'; allowed: float, half", text);
 }
 
 struct ww_device *ww_device_open(const char *wanted, struct ww_error *err)
@@ -412,7 +412,7 @@ void ww_device_close(struct ww_device **pointer)
         vkDestroyCommandPool(device->vk, device->pool, NULL);
         vkDestroyDevice(device->vk, NULL);
     }
-    if (device->instance)
+    if (device->instance && !device->twin_hangs)
         vkDestroyInstance(device->instance, NULL);
     free(device);
     *pointer = NULL;

@@ -33,8 +33,9 @@ struct ww_device {
     VkPipelineLayout layout;
     VkPhysicalDeviceMemoryProperties memory;
     struct ww_pipelines *pipelines; // every pipeline made so far
-    bool halves; // models store as halves what may be: ww_half_activation
+    bool halves;                    // models store as halves what may be: ww_half_activation
     bool lost;                      // VK_ERROR_DEVICE_LOST was seen; only closing is left
+    bool twin_hangs; // ww_device_twin's: the instance is still in use
     bool hangs; // a wait failed, so it may still use what it was given: nothing is freed
     uint64_t bytes;                 // allocated now
     uint64_t pipelines_created;

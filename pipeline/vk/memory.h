@@ -10,7 +10,14 @@
 
 // How a kernel's operand is bound. Offsets in a launch are in texels of its kind. Where four floats are
 // asked for, a tensor of halves is bound instead.
-enum ww_view { WW_VIEW_F32X4, WW_VIEW_U32X4, WW_VIEW_U32, WW_NUM_BOUND, WW_VIEW_F16X4 = WW_NUM_BOUND, WW_NUM_VIEWS };
+enum ww_view {
+    WW_VIEW_F32X4,
+    WW_VIEW_U32X4,
+    WW_VIEW_U32,
+    WW_NUM_BOUND, // have bindings of their own
+    WW_VIEW_F16X4 = WW_NUM_BOUND,
+    WW_NUM_VIEWS
+};
 #define WW_TEXEL_BYTES(view) ((view) == WW_VIEW_U32 ? 4 : (view) == WW_VIEW_F16X4 ? 8 : 16)
 
 enum ww_placement {

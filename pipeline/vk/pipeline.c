@@ -38,8 +38,8 @@ void ww_pipelines_destroy(struct ww_device *device, struct ww_pipelines **pointe
     *pointer = NULL;
 }
 
-VkPipeline ww_pipeline_find(const struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
-                            int num_spec, uint32_t halves)
+VkPipeline ww_pipeline_find(const struct ww_device *device, const struct ww_shader *shader,
+                            const uint32_t *spec, int num_spec, uint32_t halves)
 {
     const struct ww_pipelines *p = device->pipelines;
     for (int i = 0; i < p->num; i++)
@@ -67,8 +67,8 @@ void ww_pipeline_keep(struct ww_device *device, const struct ww_shader *shader, 
     device->pipelines_created++;
 }
 
-VkResult ww_pipeline_make(const struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
-                          int num_spec, uint32_t halves, VkPipeline *out)
+VkResult ww_pipeline_make(const struct ww_device *device, const struct ww_shader *shader,
+                          const uint32_t *spec, int num_spec, uint32_t halves, VkPipeline *out)
 {
     VkSpecializationMapEntry map[WW_MAX_SPEC + 1];
     uint32_t value[WW_MAX_SPEC + 1];
@@ -102,4 +102,29 @@ VkResult ww_pipeline_make(const struct ww_device *device, const struct ww_shader
     result = vkCreateComputePipelines(device->vk, device->cache, 1, &info, NULL, out);
     vkDestroyShaderModule(device->vk, module, NULL);
     return result;
+}
+
+void ww_write_set(const struct ww_device *device, VkDescriptorSet set, VkBuffer params, uint64_t param_bytes,
+                  const struct ww_storage *const in[WW_MAX_INPUTS], uint32_t halves)
+{
+    VkWriteDescriptorSet write[1 + WW_MAX_INPUTS * WW_NUM_BOUND];
+    const VkDescriptorBufferInfo info = {params, 0, param_bytes};
+    uint32_t num = 0;
+    write[num++] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                          .dstSet = set,
+                                          .descriptorCount = 1,
+                                          .descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER,
+                                          .pBufferInfo = &info};
+    for (int i = 0; i < WW_MAX_INPUTS; i++)
+        for (int v = 0; v < WW_NUM_BOUND; v++, num++) {
+            const bool half = v == WW_VIEW_F32X4 && (halves & (1u << i));
+            write[num] =
+                (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                       .dstSet = set,
+                                       .dstBinding = num,
+                                       .descriptorCount = 1,
+                                       .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER,
+                                       .pTexelBufferView = &in[i]->view[half ? WW_VIEW_F16X4 : v]};
+        }
+    vkUpdateDescriptorSets(device->vk, num, write, 0, NULL);
 }

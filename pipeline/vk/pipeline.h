@@ -24,10 +24,15 @@ void ww_pipelines_destroy(struct ww_device *device, struct ww_pipelines **pipeli
 
 // Those that were made: VK_NULL_HANDLE if this one was not; and one more, which is the device's from then on.
 // `halves`: inputs and outputs that are stored as halves, a bit each, inputs first.
-VkPipeline ww_pipeline_find(const struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
-                            int num_spec, uint32_t halves);
+VkPipeline ww_pipeline_find(const struct ww_device *device, const struct ww_shader *shader,
+                            const uint32_t *spec, int num_spec, uint32_t halves);
 void ww_pipeline_keep(struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
                       int num_spec, uint32_t halves, VkPipeline pipeline);
 // Makes one, which is the caller's. Any thread.
-VkResult ww_pipeline_make(const struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
-                          int num_spec, uint32_t halves, VkPipeline *out);
+VkResult ww_pipeline_make(const struct ww_device *device, const struct ww_shader *shader,
+                          const uint32_t *spec, int num_spec, uint32_t halves, VkPipeline *out);
+
+// Writes a set of the layout that all kernels share: the parameter block, and what a launch reads, as each
+// view.
+void ww_write_set(const struct ww_device *device, VkDescriptorSet set, VkBuffer params, uint64_t param_bytes,
+                  const struct ww_storage *const in[WW_MAX_INPUTS], uint32_t halves);

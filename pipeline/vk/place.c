@@ -101,7 +101,8 @@ struct span ww_span(const struct recording *r, struct ww_tensor t)
 {
     const struct memory *m = &r->memory[t.id];
     const uint64_t begin = (uint64_t)m->base * UNIT_BYTES + (uint64_t)t.first * texel_bytes(m);
-    const uint64_t texels = (uint64_t)(t.n - 1) * t.step + (uint64_t)ww_quads(t) * (uint64_t)t.h * (uint64_t)t.w;
+    const uint64_t last = (uint64_t)(t.n - 1) * t.step;
+    const uint64_t texels = last + (uint64_t)ww_quads(t) * (uint64_t)t.h * (uint64_t)t.w;
     return (struct span){m->storage, begin, begin + texels * texel_bytes(m)};
 }
 

@@ -1,16 +1,15 @@
 // A recording made ready to replay: memory, descriptors, pipelines, commands; and its replays.
 
 #include "compile.h"
+#include "base/clock.h"
 #include "weights/blocks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <watchword/log.h>
 
 #define WAIT_NS      (30ull * 1000000000)
-#define COMPILE_NS   (10 * WAIT_NS) // where a driver may compile only now, on a busy machine
 
 struct ww_plan {
     struct ww_device *device;
@@ -38,12 +37,12 @@ static bool allocate(struct ww_plan *plan, struct ww_error *err)
 {
     struct ww_device *device = plan->device;
     struct recording *r = &plan->recording;
-    const uint64_t arena = ww_place_arena(r) * UNIT_BYTES;
-    bool halves = false;
-    for (int i = 0; i < r->num_memory; i++)
-        halves |= r->memory[i].halves;
-    const uint64_t reach = (uint64_t)device->profile.max_texels * (halves ? 8 : 16);
-    if (arena > reach)
+    const uint64_t arena = ww_place_arena(r) * UNIT_BYTES, reach = (uint64_t)device->profile.max_texels * 16;
+    bool reached = arena <= reach;
+    for (int i = 0; i < r->num_memory; i++) // a view of halves reaches half as far
+        if (r->memory[i].halves)
+            reached &= (r->memory[i].base + units(&r->memory[i])) * UNIT_BYTES <= reach / 2;
+    if (!reached)
         return ww_fail(err, WW_E_MEMORY, "activations of %.1f MB exceed this device's %.1f MB",
                        (double)arena / 1e6, (double)reach / 1e6);
     plan->arena = ww_storage_create(device, arena, WW_PLACE_DEVICE, err);
@@ -62,31 +61,6 @@ static bool allocate(struct ww_plan *plan, struct ww_error *err)
     return ww_storage_write(device, plan->arena, 0, zero, sizeof zero, err) &&
            ww_storage_write(device, plan->results, 0, zero, sizeof zero, err) &&
            ww_storage_write(device, plan->uploads, 0, zero, sizeof zero, err);
-}
-
-void ww_write_set(const struct ww_device *device, VkDescriptorSet set, VkBuffer params, uint64_t param_bytes,
-                  const struct ww_storage *const in[WW_MAX_INPUTS], uint32_t halves)
-{
-    VkWriteDescriptorSet write[1 + WW_MAX_INPUTS * WW_NUM_BOUND];
-    const VkDescriptorBufferInfo info = {params, 0, param_bytes};
-    uint32_t num = 0;
-    write[num++] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-                                          .dstSet = set,
-                                          .descriptorCount = 1,
-                                          .descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER,
-                                          .pBufferInfo = &info};
-    for (int i = 0; i < WW_MAX_INPUTS; i++)
-        for (int v = 0; v < WW_NUM_BOUND; v++, num++) {
-            const bool half = v == WW_VIEW_F32X4 && (halves & (1u << i));
-            write[num] =
-                (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-                                       .dstSet = set,
-                                       .dstBinding = num,
-                                       .descriptorCount = 1,
-                                       .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER,
-                                       .pTexelBufferView = &in[i]->view[half ? WW_VIEW_F16X4 : v]};
-        }
-    vkUpdateDescriptorSets(device->vk, num, write, 0, NULL);
 }
 
 // What launch `l` reads; the arena in place of what it does not.
@@ -269,17 +243,18 @@ static bool use_once(void *opaque, int index, struct ww_error *err)
     struct ww_plan *plan = opaque;
     struct launch *l = &plan->recording.launches[index];
     VkCommandBuffer buffer = VK_NULL_HANDLE;
-    if (!begin(plan, &buffer, err))
-        return false;
     const uint32_t x = l->groups[0];
     const bool batched = l->batched;
-    l->groups[0] = 0;
-    l->batched = false;
-    record_launch(plan, buffer, index, false);
-    l->groups[0] = x;
-    l->batched = batched;
-    const bool ok = finish(plan, buffer, err) && submit(plan, buffer, COMPILE_NS, err);
-    if (!plan->device->hangs)
+    bool ok = begin(plan, &buffer, err);
+    if (ok) {
+        l->groups[0] = 0;
+        l->batched = false;
+        record_launch(plan, buffer, index, false);
+        l->groups[0] = x;
+        l->batched = batched;
+        ok = finish(plan, buffer, err) && submit(plan, buffer, COMPILE_NS, err);
+    }
+    if (buffer && !plan->device->hangs)
         vkFreeCommandBuffers(plan->device->vk, plan->device->pool, 1, &buffer);
     return ok;
 }
@@ -553,13 +528,6 @@ int ww_plan_num_launches(const struct ww_plan *plan)
     return plan->recording.num_launches;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 bool ww_plan_time_launches(struct ww_plan *plan, int runs, struct ww_launch_info *out,
                            struct ww_error *err)
 {
@@ -586,12 +554,12 @@ bool ww_plan_time_launches(struct ww_plan *plan, int runs, struct ww_launch_info
             ok = finish(plan, buffer, err);
         }
         for (int k = 0; ok && k < runs; k++) {
-            const uint64_t start = now_ns();
+            const int64_t start = ww_now_ns();
             if (reference)
                 run_reference(plan, l, 1);
             else
                 ok = submit(plan, buffer, WAIT_NS, err);
-            const uint64_t took = now_ns() - start;
+            const uint64_t took = (uint64_t)(ww_now_ns() - start);
             out[i].time_ns = took < out[i].time_ns ? took : out[i].time_ns;
         }
         if (buffer && !plan->device->hangs)

@@ -96,10 +96,6 @@ static inline bool same_pipeline(const struct launch *a, const struct launch *b)
            a->halves == b->halves && !memcmp(a->spec, b->spec, sizeof *a->spec * (size_t)a->num_spec);
 }
 
-// plan.c. Binds the parameter block and what a launch reads.
-void ww_write_set(const struct ww_device *device, VkDescriptorSet set, VkBuffer params, uint64_t param_bytes,
-                  const struct ww_storage *const in[WW_MAX_INPUTS], uint32_t halves);
-
 struct ww_cmd {
     struct ww_device *device;
     struct recording recording;

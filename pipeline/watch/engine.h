@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include "base/clock.h"
 #include <pthread.h>
 
 #include "models/family.h"
@@ -75,4 +76,3 @@ void ww_watch_lose_all(struct ww_engine *engine);
 // language.c, for the engine's thread: lets go of what lived on a lost device.
 void ww_language_lose_all(struct ww_engine *engine);
 
-int64_t ww_now_ns(void); // CLOCK_MONOTONIC

@@ -1,5 +1,6 @@
 // Every kernel, at every size it names, on the scalar reference and on every Vulkan device present:
-// prints the worst element and where it is; and once more with operands stored as halves. To time them, see `watchword bench kernels`.
+// prints the worst element and where it is; and once more with operands stored as halves. To time them,
+// see `watchword bench kernels`.
 //
 //     check-kernels [GLOB]
 
