@@ -1,5 +1,7 @@
 #include "check.h"
 #include "check-inner.h"
+#include "base/clock.h"
+#include "base/room.h"
 #include "filter.h"
 #include "vk/recording.h"
 #include "weights/blocks.h"
@@ -8,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define MAX_PIECES 16
 #define LIST_CAP   4096
@@ -279,18 +280,15 @@ static bool may_be_halves(const struct recording *r, int id)
 static void to_halves(struct ww_try *t, const struct memory *m)
 {
     const size_t num = (size_t)m->texels * 4;
-    float *values = malloc(num * sizeof *values);
-    uint16_t *halves = malloc(num * sizeof *halves);
-    if (!values || !halves)
-        abort();
+    float *values = ww_room(num, sizeof *values);
+    uint16_t *halves = ww_room(num, sizeof *halves);
     const uint64_t offset = (uint64_t)m->base * UNIT_BYTES;
     ww_storage_read(t->device, m->storage, offset, values, num * sizeof *values, &t->error);
     ww_encode(WW_F16, values, num, halves);
     ww_decode(WW_F16, halves, num, values);
-    if (t->device->profile.reference)
-        ww_storage_write(t->device, m->storage, offset, values, num * sizeof *values, &t->error);
-    else
-        ww_storage_write(t->device, m->storage, offset, halves, num * sizeof *halves, &t->error);
+    const bool reference = t->device->profile.reference;
+    ww_storage_write(t->device, m->storage, offset, reference ? (void *)values : halves,
+                     num * (reference ? sizeof *values : sizeof *halves), &t->error);
     free(values);
     free(halves);
 }
@@ -306,13 +304,6 @@ static void halve(struct ww_try *t)
         if (m->kind == MEMORY_STORED)
             to_halves(t, m);
         m->halves = !t->device->profile.reference;
-        for (int i = 0; m->halves && i < r->num_launches; i++) {
-            struct launch *l = &r->launches[i];
-            for (int k = 0; k < WW_MAX_INPUTS; k++)
-                l->halves |= (uint32_t)(l->in[k].id == id) << k;
-            for (int o = 0; o < WW_MAX_OUTPUTS; o++)
-                l->halves |= (uint32_t)(l->out[o].id == id) << (WW_MAX_INPUTS + o);
-        }
     }
 }
 
@@ -340,9 +331,7 @@ static bool read_out(struct ww_plan *plan, struct ww_try *t, int i, size_t float
 {
     if (!ww_plan_has_halves(plan, t->out[i]))
         return ww_storage_read(t->device, t->out_storage[i], 64, to, floats * sizeof *to, err);
-    uint16_t *halves = malloc(floats * sizeof *halves);
-    if (!halves)
-        abort();
+    uint16_t *halves = ww_room(floats, sizeof *halves);
     const bool ok =
         ww_storage_read(t->device, t->out_storage[i], 64, halves, floats * sizeof *halves, err);
     if (ok)
@@ -453,9 +442,7 @@ bool ww_check_kernel(struct ww_device *device, struct ww_device *reference,
 
 static double now_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+    return (double)ww_now_ns() * 1e-6;
 }
 
 int ww_time_kernel(struct ww_device *device, const struct ww_kernel *kernel, const int *size,

@@ -14,7 +14,7 @@
 
 #define ROWS  4 // TM: rows of a lane
 #define PAIRS 2 // of output quads of a lane
-#define FEW_TILES 30 // and more
+#define FEW_TILES 30 // of a matrix, from which on two a lane leave groups enough
 
 enum { MANY, FEW };
 enum { PLAIN, RESIDUAL, GATED, TURNED, HALVED };

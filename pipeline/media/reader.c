@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
@@ -11,6 +10,7 @@
 #include <watchword/log.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "media/libav.h"
 
 // A server that says nothing for so long has gone; a camera sends several frames a second.
@@ -36,20 +36,13 @@ struct ww_reader {
     bool silent;
 };
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 // libav asks this several times a second while it waits for a server.
 static int should_give_up(void *opaque)
 {
     struct ww_reader *r = opaque;
     if (r->stop && *r->stop)
         return 1;
-    if (r->heard_ns && now_ns() - r->heard_ns > SILENCE_NS)
+    if (r->heard_ns && ww_now_ns() - r->heard_ns > SILENCE_NS)
         r->silent = true;
     return r->silent;
 }
@@ -78,7 +71,7 @@ static bool open_format(struct ww_reader *r, const char *url, struct ww_error *e
         return ww_fail(err, WW_E_FILE, "%s: is a directory", r->name);
     const bool served = !on_disk && strstr(url, "://") && strncmp(url, "file:", 5) != 0;
     r->info.live = served;
-    r->heard_ns = served ? now_ns() : 0;
+    r->heard_ns = served ? ww_now_ns() : 0;
 
     r->format = avformat_alloc_context();
     if (!r->format)
@@ -209,7 +202,7 @@ static int feed(struct ww_reader *r)
         av_packet_unref(r->packet);
         code = av_read_frame(r->format, r->packet);
         if (r->heard_ns && code >= 0)
-            r->heard_ns = now_ns();
+            r->heard_ns = ww_now_ns();
     } while (code == AVERROR(EAGAIN) || (code >= 0 && r->packet->stream_index != r->stream->index));
     if (code < 0) {
         r->read_error = code == AVERROR_EOF ? 0 : code;

@@ -135,7 +135,7 @@ static void merge_groups(struct launch *l, enum ww_lanes lanes)
         if (all / by < LEFT || (merged * by - *along) * 16 > *along)
             continue;
         *along = merged;
-        l->spec[0] *= by;
+        l->key.spec[0] *= by;
         return;
     }
 }
@@ -154,15 +154,15 @@ void ww_launch(struct ww_cmd *g, const struct ww_kernel *kernel,
     const int index = g->recording.num_launches;
     struct launch *l = WW_APPEND(&g->recording, launches);
     l->kernel = kernel;
-    l->variant = params->variant;
+    l->key.shader = g->device->profile.reference ? NULL : &kernel->shaders[params->variant];
     memcpy(l->out, params->out, sizeof l->out);
     memcpy(l->in, params->in, sizeof l->in);
     if (params->push_bytes)
         memcpy(l->push, params->push, (size_t)params->push_bytes);
     l->push_bytes = params->push_bytes;
     if (params->num_spec)
-        memcpy(l->spec, params->spec, sizeof *l->spec * (size_t)params->num_spec);
-    l->num_spec = params->num_spec;
+        memcpy(l->key.spec, params->spec, sizeof *l->key.spec * (size_t)params->num_spec);
+    l->key.num_spec = params->num_spec;
     for (int d = 0; d < 3; d++)
         l->groups[d] = params->groups[d] ? params->groups[d] : 1;
     merge_groups(l, params->lanes);
@@ -178,11 +178,8 @@ void ww_launch(struct ww_cmd *g, const struct ww_kernel *kernel,
         if (m->born < 0)
             m->born = index;
         m->dies = index;
-        if (!m->halves)
-            continue;
-        const int in = i - WW_MAX_OUTPUTS;
-        ww_expect(g, in < 0 ? !kernel->exact : kernel->view[in] == WW_VIEW_F32X4);
-        l->halves |= 1u << (in < 0 ? WW_MAX_INPUTS + i : in);
+        ww_expect(g, !m->halves || (i < WW_MAX_OUTPUTS ? !kernel->exact
+                                                       : kernel->view[i - WW_MAX_OUTPUTS] == WW_VIEW_F32X4));
     }
 }
 

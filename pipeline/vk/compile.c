@@ -49,16 +49,6 @@ static struct launch *launch_of(const struct compile *c, const struct job *job)
     return &c->recording->launches[job->launch];
 }
 
-static VkPipeline find(const struct ww_device *device, const struct launch *l)
-{
-    return ww_pipeline_find(device, &l->kernel->shaders[l->variant], l->spec, l->num_spec, l->halves);
-}
-
-static VkResult make(struct ww_device *device, const struct launch *l, VkPipeline *out)
-{
-    return ww_pipeline_make(device, &l->kernel->shaders[l->variant], l->spec, l->num_spec, l->halves, out);
-}
-
 // A worker's device ---------------------------------------------------------------------------------
 
 struct elsewhere {
@@ -132,9 +122,9 @@ static void use_elsewhere(struct elsewhere *e, const struct compile *c, const st
     const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     VK_TRY(device, &err, vkResetDescriptorPool(device->vk, e->descriptors, 0));
     VK_TRY(device, &err, vkAllocateDescriptorSets(device->vk, &set_info, &set));
-    ww_write_set(device, set, e->storage[0]->buffer, 1024, in, l->halves);
+    ww_write_set(device, set, e->storage[0]->buffer, 1024, in, l->key.halves);
     VK_TRY(device, &err, vkCreateFence(device->vk, &fence_info, NULL, &fence));
-    VK_TRY(device, &err, make(device, l, &pipeline));
+    VK_TRY(device, &err, ww_pipeline_make(device, &l->key, &pipeline));
     VK_TRY(device, &err, vkAllocateCommandBuffers(device->vk, &buffer_info, &buffer));
     VK_TRY(device, &err, vkBeginCommandBuffer(buffer, &begin));
     vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
@@ -179,7 +169,7 @@ static void make_job(struct compile *c, struct job *job)
 {
     job->state = MAKING;
     pthread_mutex_unlock(&c->mutex);
-    const VkResult result = make(c->device, launch_of(c, job), &job->pipeline);
+    const VkResult result = ww_pipeline_make(c->device, &launch_of(c, job)->key, &job->pipeline);
     pthread_mutex_lock(&c->mutex);
     job->result = result;
     job->state = MADE;
@@ -305,10 +295,10 @@ static void list_jobs(struct compile *c)
 {
     for (int i = 0; i < c->recording->num_launches; i++) {
         struct launch *l = &c->recording->launches[i];
-        l->pipeline = find(c->device, l);
+        l->pipeline = ww_pipeline_find(c->device, &l->key);
         bool listed = l->pipeline != VK_NULL_HANDLE;
         for (int k = 0; k < c->num_jobs && !listed; k++)
-            listed = same_pipeline(launch_of(c, &c->jobs[k]), l);
+            listed = ww_pipeline_same(&launch_of(c, &c->jobs[k])->key, &l->key);
         if (!listed)
             c->jobs[c->num_jobs++] = (struct job){.launch = i};
     }
@@ -347,16 +337,14 @@ bool ww_compile(struct ww_device *device, struct recording *recording, const str
     pthread_cond_destroy(&c.changed);
 
     for (int i = 0; i < c.num_jobs; i++) {
-        const struct launch *l = launch_of(&c, &c.jobs[i]);
         if (c.jobs[i].state == USED)
-            ww_pipeline_keep(device, &l->kernel->shaders[l->variant], l->spec, l->num_spec, l->halves,
-                             c.jobs[i].pipeline);
+            ww_pipeline_keep(device, &launch_of(&c, &c.jobs[i])->key, c.jobs[i].pipeline);
         else if (!device->hangs)
             vkDestroyPipeline(device->vk, c.jobs[i].pipeline, NULL);
     }
     device->twin_hangs |= c.hung;
     free(c.jobs);
     for (int i = 0; ok && i < recording->num_launches; i++)
-        recording->launches[i].pipeline = find(device, &recording->launches[i]);
+        recording->launches[i].pipeline = ww_pipeline_find(device, &recording->launches[i].key);
     return ok;
 }

@@ -6,10 +6,7 @@
 #define HALVES_ID 31 // shaders/ww.glsl
 
 struct entry {
-    const struct ww_shader *shader;
-    uint32_t spec[WW_MAX_SPEC];
-    int num_spec;
-    uint32_t halves;
+    struct ww_pipeline_key key;
     VkPipeline pipeline;
 };
 
@@ -38,20 +35,22 @@ void ww_pipelines_destroy(struct ww_device *device, struct ww_pipelines **pointe
     *pointer = NULL;
 }
 
-VkPipeline ww_pipeline_find(const struct ww_device *device, const struct ww_shader *shader,
-                            const uint32_t *spec, int num_spec, uint32_t halves)
+bool ww_pipeline_same(const struct ww_pipeline_key *a, const struct ww_pipeline_key *b)
+{
+    return a->shader == b->shader && a->num_spec == b->num_spec && a->halves == b->halves &&
+           !memcmp(a->spec, b->spec, sizeof *a->spec * (size_t)a->num_spec);
+}
+
+VkPipeline ww_pipeline_find(const struct ww_device *device, const struct ww_pipeline_key *key)
 {
     const struct ww_pipelines *p = device->pipelines;
     for (int i = 0; i < p->num; i++)
-        if (p->entries[i].shader == shader && p->entries[i].num_spec == num_spec &&
-            p->entries[i].halves == halves &&
-            !memcmp(p->entries[i].spec, spec, sizeof *spec * (size_t)num_spec))
+        if (ww_pipeline_same(&p->entries[i].key, key))
             return p->entries[i].pipeline;
     return VK_NULL_HANDLE;
 }
 
-void ww_pipeline_keep(struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
-                      int num_spec, uint32_t halves, VkPipeline pipeline)
+void ww_pipeline_keep(struct ww_device *device, const struct ww_pipeline_key *key, VkPipeline pipeline)
 {
     struct ww_pipelines *p = device->pipelines;
     if (p->num == p->cap) {
@@ -60,24 +59,21 @@ void ww_pipeline_keep(struct ww_device *device, const struct ww_shader *shader, 
         if (!p->entries)
             abort();
     }
-    struct entry *entry = &p->entries[p->num++];
-    *entry = (struct entry){
-        .shader = shader, .num_spec = num_spec, .halves = halves, .pipeline = pipeline};
-    memcpy(entry->spec, spec, sizeof *spec * (size_t)num_spec);
+    p->entries[p->num++] = (struct entry){*key, pipeline};
     device->pipelines_created++;
 }
 
-VkResult ww_pipeline_make(const struct ww_device *device, const struct ww_shader *shader,
-                          const uint32_t *spec, int num_spec, uint32_t halves, VkPipeline *out)
+VkResult ww_pipeline_make(const struct ww_device *device, const struct ww_pipeline_key *key, VkPipeline *out)
 {
+    const struct ww_shader *shader = key->shader;
+    const bool halves = key->halves != 0;
     VkSpecializationMapEntry map[WW_MAX_SPEC + 1];
     uint32_t value[WW_MAX_SPEC + 1];
-    const uint32_t num = (uint32_t)num_spec + (halves != 0);
+    const uint32_t num_spec = (uint32_t)key->num_spec, num = num_spec + halves;
     for (uint32_t i = 0; i < num; i++) {
-        const bool last = i == (uint32_t)num_spec;
         map[i] = (VkSpecializationMapEntry){
-            .constantID = last ? HALVES_ID : i, .offset = i * 4, .size = 4};
-        value[i] = last ? halves : spec[i];
+            .constantID = i < num_spec ? i : HALVES_ID, .offset = i * 4, .size = 4};
+        value[i] = i < num_spec ? key->spec[i] : key->halves;
     }
     const VkSpecializationInfo constants = {.mapEntryCount = num,
                                             .pMapEntries = map,

@@ -22,15 +22,20 @@ struct ww_shader {
 struct ww_pipelines *ww_pipelines_create(void);
 void ww_pipelines_destroy(struct ww_device *device, struct ww_pipelines **pipelines);
 
+// What a pipeline is made of.
+struct ww_pipeline_key {
+    const struct ww_shader *shader;
+    uint32_t spec[WW_MAX_SPEC];
+    int num_spec;
+    uint32_t halves; // inputs and outputs that are stored as halves, a bit each, inputs first
+};
+bool ww_pipeline_same(const struct ww_pipeline_key *a, const struct ww_pipeline_key *b);
+
 // Those that were made: VK_NULL_HANDLE if this one was not; and one more, which is the device's from then on.
-// `halves`: inputs and outputs that are stored as halves, a bit each, inputs first.
-VkPipeline ww_pipeline_find(const struct ww_device *device, const struct ww_shader *shader,
-                            const uint32_t *spec, int num_spec, uint32_t halves);
-void ww_pipeline_keep(struct ww_device *device, const struct ww_shader *shader, const uint32_t *spec,
-                      int num_spec, uint32_t halves, VkPipeline pipeline);
+VkPipeline ww_pipeline_find(const struct ww_device *device, const struct ww_pipeline_key *key);
+void ww_pipeline_keep(struct ww_device *device, const struct ww_pipeline_key *key, VkPipeline pipeline);
 // Makes one, which is the caller's. Any thread.
-VkResult ww_pipeline_make(const struct ww_device *device, const struct ww_shader *shader,
-                          const uint32_t *spec, int num_spec, uint32_t halves, VkPipeline *out);
+VkResult ww_pipeline_make(const struct ww_device *device, const struct ww_pipeline_key *key, VkPipeline *out);
 
 // Writes a set of the layout that all kernels share: the parameter block, and what a launch reads, as each
 // view.

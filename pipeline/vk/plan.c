@@ -10,6 +10,7 @@
 #include <watchword/log.h>
 
 #define WAIT_NS      (30ull * 1000000000)
+#define INPUT_HALVES ((1u << WW_MAX_INPUTS) - 1) // of a pipeline's `halves`: outputs have no binding
 
 struct ww_plan {
     struct ww_device *device;
@@ -31,6 +32,19 @@ static void use_storage(struct recording *r, enum memory_kind kind, struct ww_st
     for (int i = 0; i < r->num_memory; i++)
         if (r->memory[i].kind == kind)
             r->memory[i].storage = storage;
+}
+
+// Notes for each launch which operands are stored as halves.
+static void note_halves(struct recording *r)
+{
+    for (int i = 0; i < r->num_launches; i++) {
+        struct launch *l = &r->launches[i];
+        l->key.halves = 0;
+        for (int k = 0; k < WW_MAX_INPUTS; k++)
+            l->key.halves |= (uint32_t)r->memory[l->in[k].id].halves << k;
+        for (int o = 0; o < WW_MAX_OUTPUTS; o++)
+            l->key.halves |= (uint32_t)r->memory[l->out[o].id].halves << (WW_MAX_INPUTS + o);
+    }
 }
 
 static bool allocate(struct ww_plan *plan, struct ww_error *err)
@@ -71,12 +85,9 @@ static void inputs_of(const struct ww_plan *plan, const struct launch *l,
         in[i] = ww_some(l->in[i]) ? plan->recording.memory[l->in[i].id].storage : plan->arena;
 }
 
-// Bits of `halves` that are of inputs: outputs have no binding.
-#define INPUT_HALVES ((1u << WW_MAX_INPUTS) - 1)
-
 static bool same_storages(const struct recording *r, const struct launch *a, const struct launch *b)
 {
-    if ((a->halves ^ b->halves) & INPUT_HALVES)
+    if ((a->key.halves ^ b->key.halves) & INPUT_HALVES)
         return false;
     for (int i = 0; i < WW_MAX_INPUTS; i++) {
         const struct ww_storage *x = ww_some(a->in[i]) ? r->memory[a->in[i].id].storage : NULL;
@@ -122,7 +133,7 @@ static bool create_sets(struct ww_plan *plan, struct ww_error *err)
             VK_TRY(plan->device, err, vkAllocateDescriptorSets(plan->device->vk, &set, &l->set));
             const struct ww_storage *in[WW_MAX_INPUTS];
             inputs_of(plan, l, in);
-            ww_write_set(plan->device, l->set, plan->control->buffer, WW_PARAM_BYTES, in, l->halves);
+            ww_write_set(plan->device, l->set, plan->control->buffer, WW_PARAM_BYTES, in, l->key.halves);
         } else {
             l->set = r->launches[owner[i]].set;
         }
@@ -158,7 +169,7 @@ static void record_launch(struct ww_plan *plan, VkCommandBuffer buffer, int inde
             header.out[o] = span.storage->address + span.begin;
     }
     for (int i = 0; i < WW_MAX_INPUTS; i++) {
-        const unsigned view = l->halves & (1u << i) ? WW_VIEW_F16X4 : l->kernel->view[i];
+        const unsigned view = l->key.halves & (1u << i) ? WW_VIEW_F16X4 : l->kernel->view[i];
         if (ww_some(l->in[i]))
             header.in[i] = (uint32_t)(ww_span(r, l->in[i]).begin / WW_TEXEL_BYTES(view));
     }
@@ -327,6 +338,7 @@ struct ww_plan *ww_plan_create(struct ww_cmd *g, struct ww_error *err)
     if (!allocate(plan, err))
         goto fail;
     ww_place_barriers(&plan->recording);
+    note_halves(&plan->recording);
     if (!plan->device->profile.reference && !record(plan, err))
         goto fail;
     return plan;
@@ -376,7 +388,7 @@ void *ww_plan_host(struct ww_plan *plan, struct ww_tensor t)
 static void run_reference(struct ww_plan *plan, const struct launch *l, int n)
 {
     struct ww_args args = {.push = l->push,
-                           .spec = l->spec,
+                           .spec = l->key.spec,
                            .params = plan->control->map,
                            .batch = l->batched ? n : 1};
     for (int o = 0; o < WW_MAX_OUTPUTS; o++) {
@@ -539,7 +551,7 @@ bool ww_plan_time_launches(struct ww_plan *plan, int runs, struct ww_launch_info
         out[i] = (struct ww_launch_info){.label = l->label,
                                          .kernel = l->kernel->name,
                                          .variant = reference ? "reference"
-                                                              : l->kernel->shaders[l->variant].variant,
+                                                              : l->key.shader->variant,
                                          .macs = l->macs,
                                          .time_ns = UINT64_MAX};
         for (int k = 0; k < WW_MAX_OPERANDS; k++) {

@@ -4,8 +4,6 @@
 
 #include "kernels/kernel.h"
 
-#include <string.h>
-
 enum memory_kind { MEMORY_NONE, MEMORY_ARENA, MEMORY_RESULT, MEMORY_UPLOAD, MEMORY_STORED };
 
 // What a tensor's id stands for.
@@ -21,13 +19,10 @@ struct memory {
 
 struct launch {
     const struct ww_kernel *kernel;
-    int variant;
     struct ww_tensor out[WW_MAX_OUTPUTS], in[WW_MAX_INPUTS];
     uint8_t push[WW_PUSH_BYTES];
     int push_bytes;
-    uint32_t spec[WW_MAX_SPEC];
-    int num_spec;
-    uint32_t halves; // operands that are stored so, a bit each: inputs, then outputs
+    struct ww_pipeline_key key; // its shader is NULL on the reference, its halves are known to the plan
     uint32_t groups[3];
     bool batched;
     bool barrier; // one goes before it
@@ -88,13 +83,6 @@ uint64_t ww_place_stack(struct recording *r, enum memory_kind kind);
 // After storages are known: marks each launch that must wait for one before it.
 void ww_place_barriers(struct recording *r);
 struct span ww_span(const struct recording *r, struct ww_tensor t);
-
-// Whether two launches need the same pipeline.
-static inline bool same_pipeline(const struct launch *a, const struct launch *b)
-{
-    return a->kernel == b->kernel && a->variant == b->variant && a->num_spec == b->num_spec &&
-           a->halves == b->halves && !memcmp(a->spec, b->spec, sizeof *a->spec * (size_t)a->num_spec);
-}
 
 struct ww_cmd {
     struct ww_device *device;
