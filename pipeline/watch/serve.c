@@ -18,11 +18,21 @@ struct ww_turn {
     bool began, paused;
 };
 
+static bool waits(const struct ww_watch *watch)
+{
+    return watch->num_waiting || watch->shown;
+}
+
+static int64_t since_ns(const struct ww_watch *watch)
+{
+    return watch->num_waiting ? watch->waiting[0].since_ns : watch->shown_ns;
+}
+
 struct ww_watch *ww_watch_waiting_longest(struct ww_engine *engine)
 {
     struct ww_watch *longest = NULL;
     for (struct ww_watch *w = engine->watches; w; w = w->next)
-        if ((w->waiting || w->shown) && (!longest || w->since_ns < longest->since_ns))
+        if (waits(w) && (!longest || since_ns(w) < since_ns(longest)))
             longest = w;
     return longest;
 }
@@ -186,23 +196,26 @@ bool ww_watch_prepare(struct ww_watch *watch, const struct ww_frame *frame, stru
 
 static const struct ww_frame *frame_of(const struct ww_watch *watch)
 {
-    return watch->waiting ? &watch->slot : watch->shown;
+    return watch->num_waiting ? &watch->waiting[0].frame : watch->shown;
 }
 
 // What waits is being looked at from now on.
 static void take(struct ww_watch *watch)
 {
     watch->taken = (struct taken){.frame = *frame_of(watch),
-                                  .offered = watch->waiting,
+                                  .offered = watch->num_waiting > 0,
                                   .threshold = watch->threshold,
-                                  .since_ns = watch->since_ns,
+                                  .since_ns = since_ns(watch),
                                   .begin_ns = ww_now_ns()};
     if (watch->words_next) {
         watch->taken.old_words = watch->words;
         watch->words = watch->words_next;
         watch->words_next = NULL;
     }
-    watch->waiting = false;
+    if (watch->num_waiting) {
+        watch->num_waiting--;
+        memmove(watch->waiting, watch->waiting + 1, (size_t)watch->num_waiting * sizeof *watch->waiting);
+    }
     watch->looking = true;
     watch->overtook = true;
     watch->error = (struct ww_error){0};
@@ -211,7 +224,7 @@ static void take(struct ww_watch *watch)
 // Whether a look could begin at once, and only replay.
 static bool is_ready(const struct ww_watch *watch)
 {
-    return (watch->waiting || watch->shown) && !watch->looking && !watch->words_next &&
+    return waits(watch) && !watch->looking && !watch->words_next &&
            watch->loaded->model && has_seat(watch, frame_of(watch)) && !watch->seat.hall->busy;
 }
 
@@ -225,7 +238,7 @@ static struct ww_watch *next_companion(const struct ww_engine *engine, const str
     for (struct ww_watch *w = engine->watches; w; w = w->next)
         if (w->seat.hall == turn->watches[0]->seat.hall && w->took_ns <= most_ns &&
             !(overtakes && (w->overtook || !w->took_ns)) &&
-            (!longest || w->since_ns < longest->since_ns) && is_ready(w))
+            (!longest || since_ns(w) < since_ns(longest)) && is_ready(w))
             longest = w;
     return longest;
 }
@@ -262,6 +275,7 @@ static void serve(struct ww_watch *first, int64_t most_ns)
     for (int i = 0; i < turn.num; i++) {
         struct ww_watch *w = turn.watches[i];
         w->looking = false;
+        w->behind = w->behind && w->num_waiting;
         w->stats.processed += w->taken.ok;
         w->stats.failed += !w->taken.ok;
         engine->stats.inferences += w->taken.ok;
@@ -287,7 +301,7 @@ static struct ww_watch *next_overtaker(const struct ww_engine *engine, const str
     struct ww_watch *longest = NULL;
     for (struct ww_watch *w = engine->watches; w; w = w->next)
         if (!w->overtook && w->took_ns && w->took_ns <= turn->expected_ns / 4 &&
-            (!longest || w->since_ns < longest->since_ns) && is_ready(w))
+            (!longest || since_ns(w) < since_ns(longest)) && is_ready(w))
             longest = w;
     return longest;
 }

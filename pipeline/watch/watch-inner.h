@@ -4,6 +4,8 @@
 
 #include "hall.h"
 
+enum { WW_MAX_WAITING = 4 };
+
 struct ww_watch {
     struct ww_engine *engine;
     struct ww_watch *next; // of the engine
@@ -21,12 +23,16 @@ struct ww_watch {
     struct ww_words *words;       // in use; the engine's thread swaps it
     struct ww_words *words_next;  // NULL: no change
     uint32_t revision;            // the newest
-    struct ww_frame slot;         // the newest frame offered
-    bool waiting;                 // one is in the slot
+    struct waiting {
+        struct ww_frame frame;
+        int64_t since_ns;
+    } waiting[WW_MAX_WAITING];    // frames offered, the oldest first
+    int num_waiting;
+    bool behind;                  // frames were replaced since the last time that none waited
     bool looking;                 // the engine works for this watch
     const struct ww_frame *shown; // by ww_watch_look, which waits
     bool shown_done;
-    int64_t since_ns; // waiting since
+    int64_t shown_ns; // since when
     struct ww_watch_stats stats;
 
     // The engine thread's own, but for the results of a look, which its caller reads.

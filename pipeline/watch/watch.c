@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PATIENCE_NS 150000000 // how long a frame may wait and still be looked at before a newer one
+
 // Creating ---------------------------------------------------------------------------------------
 
 struct creation {
@@ -142,13 +144,12 @@ void ww_watch_destroy(struct ww_watch **pointer)
     struct ww_watch *watch = *pointer;
     if (!watch)
         return;
-    struct ww_frame left = {0};
     pthread_mutex_lock(&watch->engine->lock);
-    if (watch->waiting)
-        left = watch->slot;
-    watch->waiting = false;
+    const int num_left = watch->num_waiting;
+    watch->num_waiting = 0; // so that nobody else touches what is there
     pthread_mutex_unlock(&watch->engine->lock);
-    ww_watch_release(&left);
+    for (int i = 0; i < num_left; i++)
+        ww_watch_release(&watch->waiting[i].frame);
     ww_engine_do(watch->engine, destroy_job, watch); // comes after what is being looked at
     ww_words_free(&watch->words);
     ww_words_free(&watch->words_next);
@@ -168,8 +169,7 @@ const struct ww_result *ww_watch_look(struct ww_watch *watch, const struct ww_fr
     watch->stats.offered++;
     watch->shown = frame;
     watch->shown_done = false;
-    if (!watch->waiting)
-        watch->since_ns = ww_now_ns();
+    watch->shown_ns = ww_now_ns();
     pthread_cond_signal(&engine->wake);
     while (!watch->shown_done)
         pthread_cond_wait(&engine->done, &engine->lock);
@@ -181,29 +181,41 @@ const struct ww_result *ww_watch_look(struct ww_watch *watch, const struct ww_fr
     return NULL;
 }
 
+// Whether what waits is given up for a frame that comes now: the device does not keep up with the camera, or
+// something held it up for longer than a few frames may wait for it.
+static bool gives_up(const struct ww_watch *watch, int64_t now_ns)
+{
+    return watch->num_waiting && (watch->behind || watch->num_waiting == WW_MAX_WAITING ||
+                                  now_ns - watch->waiting[0].since_ns >= PATIENCE_NS);
+}
+
 bool ww_watch_offer(struct ww_watch *watch, const struct ww_frame *frame, struct ww_error *err)
 {
-    struct ww_frame give_back = *frame;
+    struct ww_frame given_up[WW_MAX_WAITING] = {*frame};
     if (!ww_frame_check(frame, err)) {
-        ww_watch_release(&give_back);
+        ww_watch_release(&given_up[0]);
         return false;
     }
     struct ww_engine *engine = watch->engine;
+    int num_given_up = 0;
     pthread_mutex_lock(&engine->lock);
     watch->stats.offered++;
-    const bool replaced = watch->waiting;
-    if (replaced) {
-        give_back = watch->slot;
-        watch->stats.replaced++;
-    } else {
-        watch->since_ns = ww_now_ns(); // a replaced frame leaves its place in the queue to the newer
+    int64_t since_ns = ww_now_ns();
+    if (gives_up(watch, since_ns)) {
+        since_ns = watch->waiting[0].since_ns; // their place in the queue is the newer one's
+        while (num_given_up < watch->num_waiting) {
+            given_up[num_given_up] = watch->waiting[num_given_up].frame;
+            num_given_up++;
+        }
+        watch->num_waiting = 0;
+        watch->stats.replaced += (uint64_t)num_given_up;
+        watch->behind = true;
     }
-    watch->slot = *frame;
-    watch->waiting = true;
+    watch->waiting[watch->num_waiting++] = (struct waiting){*frame, since_ns};
     pthread_cond_signal(&engine->wake);
     pthread_mutex_unlock(&engine->lock);
-    if (replaced)
-        ww_watch_release(&give_back);
+    for (int i = 0; i < num_given_up; i++)
+        ww_watch_release(&given_up[i]);
     return true;
 }
 
@@ -211,7 +223,7 @@ void ww_watch_drain(struct ww_watch *watch)
 {
     struct ww_engine *engine = watch->engine;
     pthread_mutex_lock(&engine->lock);
-    while (watch->waiting || watch->looking)
+    while (watch->num_waiting || watch->looking)
         pthread_cond_wait(&engine->done, &engine->lock);
     pthread_mutex_unlock(&engine->lock);
 }

@@ -128,8 +128,10 @@ WW_API bool ww_watch_prepare(struct ww_watch *watch, const struct ww_frame *fram
 WW_API const struct ww_result *ww_watch_look(struct ww_watch *watch, const struct ww_frame *frame,
                                              struct ww_error *err);
 
-// Hands over one frame and returns at once. It waits in a slot of one: a newer frame takes its
-// place, and the older counts as skipped. `frame->release` is called when the pixels are no longer
+// Hands over one frame and returns at once. As long as the device keeps up, frames that come while it is
+// busy wait in order, up to four, none longer than 150 ms when the next one comes. After that it is behind,
+// until a time when none waits: a newer frame takes the place of all that wait, and these count as
+// skipped. `frame->release` is called when the pixels are no longer
 // needed, whatever happens, also when this returns false (WW_E_FRAME: unsound frame). The result
 // comes by `on_result`.
 WW_API bool ww_watch_offer(struct ww_watch *watch, const struct ww_frame *frame,

@@ -18,7 +18,7 @@ import network
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
-WATCHWORD, VULKAN = "watchword", "ncnn-vulkan"
+WATCHWORD, ONE_CLASS, VULKAN = "watchword", "watchword, one class", "ncnn-vulkan"
 
 
 class Worker:
@@ -57,32 +57,23 @@ class Worker:
         self.process.wait()
 
 
-class Watchword:
-    """A process a round: it loads in a moment, for the driver keeps its compiled shaders."""
+class Product:
+    """The whole look from a camera's picture, which is larger: colours, resizing, the network, peaks. A process
+    a round: it loads in a moment, for the driver keeps its compiled shaders."""
 
-    def __init__(self, build, runs, device, name=WATCHWORD, phrases=None):
+    def __init__(self, build, runs, device, name):
         self.name, self.runs, self.program = name, runs, os.path.join(build, "cli/watchword")
         self.device = ["--device", device]
-        self.phrases = ["--phrases", phrases] if phrases else []
         self.round()  # compiles shaders, if nobody did
         self.version = subprocess.run([self.program, "--version"], text=True,
                                       stdout=subprocess.PIPE).stdout.strip()
 
     def round(self):
         done = subprocess.run([self.program, "bench", "nano", "--size", f"{network.SIZE}x{network.SIZE}",
-                               "--runs", str(self.runs), "--json", *self.device,
-                               *self.phrases],
+                               "--runs", str(self.runs), "--json", *self.device],
                               stdout=subprocess.PIPE, check=True)
         result = json.loads(done.stdout)
         return result["median_ms"], result["min_ms"]
-
-    def heat(self, path):
-        subprocess.run([self.program, "trace", os.path.join(TOP, "models/nano"), "--image",
-                        os.path.join(os.path.dirname(path), "input.png"), "--input",
-                        f"{network.SIZE}x{network.SIZE}", "--stages", "head.heat", "--out", path,
-                        *self.device], check=True)
-        (heat,) = [v for k, v in network.read_safetensors(path).items() if k.endswith("head.heat")]
-        return heat.reshape(-1, 80)
 
     def stop(self):
         pass
@@ -103,18 +94,20 @@ def start(options):
                Worker("TensorFlow.js wasm", ["node", os.path.join(HERE, "worker.mjs"), folder, picture],
                       4),
                Worker("ncnn Vulkan, lavapipe", python + [VULKAN, folder, picture], 2)]
-    if os.path.exists(os.path.join(options.build, "cli/watchword")):
-        engines.append(Watchword(options.build, 10, options.device))
-        engines.append(Watchword(options.build, 10, options.device, "watchword, one class", "person"))
+    bench = os.path.join(options.build, "tests/bench/bench-centernet")
+    if os.path.exists(bench):
+        command = [bench, os.path.join(TOP, "models/nano/centernet.safetensors"), str(network.SIZE), picture]
+        engines += [Worker(WATCHWORD, command + ["80"], 10), Worker(ONE_CLASS, command + ["1"], 10),
+                    Product(options.build, 10, options.device, "watchword, from camera's picture to peaks")]
     else:
-        print(f"peers: {options.build}/cli/watchword was not built: the others alone", file=sys.stderr)
+        print(f"peers: {bench} was not built: the others alone", file=sys.stderr)
     return engines
 
 
 def compare(engines, cache):
     """The largest difference of class scores from ONNX Runtime's: do all run the same network?"""
     heats = {e.name: e.heat(os.path.join(cache, f"heat{i}")) for i, e in enumerate(engines)
-             if "one class" not in e.name}
+             if isinstance(e, Worker) and e.name != ONE_CLASS}
     first = heats[engines[0].name]
     return {name: float(np.abs(heat - first).max()) for name, heat in heats.items()}
 
@@ -138,6 +131,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", metavar="OUT")
     options = parser.parse_args()
+    os.environ["WATCHWORD_DEVICE"] = options.device
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # children inherit it
 
     engines = start(options)
@@ -150,15 +144,16 @@ def main():
     for engine in engines:
         engine.stop()
 
-    own = next((row["median_ms"] for row in table if row["engine"] == WATCHWORD), None)
+    own = {row["engine"]: row["median_ms"] for row in table}
     print(f"CenterNet {network.SIZE}x{network.SIZE}, {machine()}; {options.rounds} interleaved rounds\n")
-    print("| engine | version | median ms | min ms | watchword's time / its | scores differ by |")
-    print("|---|---|--:|--:|--:|--:|")
+    print("| engine | version | median ms | min ms | watchword's time / its | one class / its | scores differ by |")
+    print("|---|---|--:|--:|--:|--:|--:|")
     for row in table:
-        ratio = f"{own / row['median_ms']:.2f}" if own else "-"
+        ratio, one = (f"{own[name] / row['median_ms']:.2f}" if name in own else "-"
+                      for name in (WATCHWORD, ONE_CLASS))
         differ = row["max_score_difference"]
         print(f"| {row['engine']} | {row['version']} | {row['median_ms']:.1f} | {row['min_ms']:.1f} | "
-              f"{ratio} | {'-' if differ is None else f'{differ:.1e}'} |")
+              f"{ratio} | {one} | {'-' if differ is None else f'{differ:.1e}'} |")
     if options.json:
         with open(options.json, "w") as f:
             json.dump({"size": network.SIZE, "machine": machine(), "rounds": options.rounds,
