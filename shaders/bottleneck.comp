@@ -32,6 +32,7 @@ INPUT_QUADS(4) // r
 #include "depthwise.glsl"
 
 const int PLACES = ROWS * S + HALOS; // what is expanded: rows of the window, then their halo
+#include "warm.glsl"
 
 void main()
 {
@@ -50,7 +51,8 @@ void main()
         const uint last = min(n, push.N - 1);
         const vec4 bias = quad3(last);
         UNROLL for (int m = 0; m < TM; m++) {
-            acc[m * TN + n] = bias;
+            acc[m * TN + n] =
+                bias + warm(batch * push.y_step + (last * push.OH + y0 + m) * push.OW + x);
             if (RESIDUAL) // between the stores each would wait for memory
                 acc[m * TN + n] +=
                     quad4(batch * push.r_step + (last * push.OH + y0 + m) * push.OW + x);

@@ -19,6 +19,7 @@ PUSH(uint H; uint W; uint OH; uint OW; uint Q; uint N; uint x_step; uint y_step;
 INPUT_QUADS(0) // x
 INPUT_QUADS(1) // w: N texels of bias, then [K][K][N][4]
 #include "window.glsl"
+#include "warm.glsl"
 
 void main()
 {
@@ -29,8 +30,9 @@ void main()
         vec4 acc[TM * 2];
         const vec4 b0 = quad1(n0), b1 = quad1(n0 + 1);
         UNROLL for (int m = 0; m < TM; m++) {
-            acc[2 * m] = b0;
-            acc[2 * m + 1] = b1;
+            const uint to = batch * push.y_step + (n0 * push.OH + y0 + m) * push.OW + x;
+            acc[2 * m] = b0 + warm(to);
+            acc[2 * m + 1] = b1 + warm(to + push.OH * push.OW);
         }
         UNROLL for (int ky = 0; ky < K; ky++)
             UNROLL for (int kx = 0; kx < K; kx++) {

@@ -21,6 +21,7 @@ INPUT_QUADS(0) // x
 INPUT_QUADS(1) // w: N texels of bias, then [Q][N][4] or, by tiles, [N / 4][Q][4][4]
 INPUT_QUADS(2) // r
 INPUT_QUADS(3) // s
+#include "warm.glsl"
 
 void main()
 {
@@ -34,7 +35,7 @@ void main()
         const uint last = min(n0 + n, push.N - 1);
         const vec4 bias = quad1(w0_at + last);
         UNROLL for (int m = 0; m < TM; m++) {
-            acc[m * TN + n] = bias;
+            acc[m * TN + n] = bias + warm(batch * push.y_step + last * push.y_plane + p0 + m * LX);
             if (FIRST) // between the stores each would wait for memory
                 acc[m * TN + n] += quad2(batch * push.r_step + last * push.y_plane +
                                          min(p0 + m * LX, push.pixels - 1));

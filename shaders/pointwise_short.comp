@@ -19,6 +19,7 @@ INPUT_QUADS(0) // x
 INPUT_QUADS(1) // w: N texels of bias, then [Q][N][4] or, by tiles, [N / 4][Q][4][4]
 INPUT_QUADS(2) // r
 INPUT_QUADS(3) // s
+#include "warm.glsl"
 
 void main()
 {
@@ -42,8 +43,9 @@ void main()
         vec4 acc[TM * 2];
         const vec4 b0 = quad1(w_at + n0), b1 = quad1(w_at + n0 + 1);
         UNROLL for (int m = 0; m < TM; m++) {
-            acc[2 * m] = b0;
-            acc[2 * m + 1] = b1;
+            const uint to = batch * push.y_step + n0 * push.y_plane + p0 + m * LX;
+            acc[2 * m] = b0 + warm(to);
+            acc[2 * m + 1] = b1 + warm(to + push.y_plane);
             if (FIRST) { // between the stores each would wait for memory
                 const uint at = batch * push.r_step + min(p0 + m * LX, push.pixels - 1);
                 acc[2 * m] += quad2(at + n0 * push.y_plane);

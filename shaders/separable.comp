@@ -29,6 +29,7 @@ INPUT_QUADS(2) // r
 INPUT_QUADS(3) // s
 INPUT_QUADS(4) // pointwise w: N texels of bias, then [Q][N][4]
 #include "depthwise.glsl"
+#include "warm.glsl"
 
 void main()
 {
@@ -40,7 +41,8 @@ void main()
         const uint last = min(n0 + n, push.N - 1);
         const vec4 bias = quad4(last);
         UNROLL for (int m = 0; m < TM; m++) {
-            acc[m * TN + n] = bias;
+            acc[m * TN + n] =
+                bias + warm(batch * push.y_step + (last * push.OH + y0 + m) * push.OW + x);
             if (RESIDUAL && ACT == 0) // between the stores each would wait for memory
                 acc[m * TN + n] +=
                     quad2(batch * push.r_step + (last * push.OH + y0 + m) * push.OW + x);

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HALVES_ID 31 // shaders/ww.glsl
+#define HALVES_ID   31 // shaders/ww.glsl
+#define SOFTWARE_ID 30 // shaders/warm.glsl
 
 struct entry {
     struct ww_pipeline_key key;
@@ -67,14 +68,20 @@ VkResult ww_pipeline_make(const struct ww_device *device, const struct ww_pipeli
 {
     const struct ww_shader *shader = key->shader;
     const bool halves = key->halves != 0;
-    VkSpecializationMapEntry map[WW_MAX_SPEC + 1];
-    uint32_t value[WW_MAX_SPEC + 1];
-    const uint32_t num_spec = (uint32_t)key->num_spec, num = num_spec + halves;
-    for (uint32_t i = 0; i < num; i++) {
-        map[i] = (VkSpecializationMapEntry){
-            .constantID = i < num_spec ? i : HALVES_ID, .offset = i * 4, .size = 4};
-        value[i] = i < num_spec ? key->spec[i] : key->halves;
+    VkSpecializationMapEntry map[WW_MAX_SPEC + 2];
+    uint32_t id[WW_MAX_SPEC + 2], value[WW_MAX_SPEC + 2], num = 0;
+    for (; num < (uint32_t)key->num_spec; num++) {
+        id[num] = num;
+        value[num] = key->spec[num];
     }
+    id[num] = SOFTWARE_ID;
+    value[num++] = device->profile.software;
+    if (halves) {
+        id[num] = HALVES_ID;
+        value[num++] = key->halves;
+    }
+    for (uint32_t i = 0; i < num; i++)
+        map[i] = (VkSpecializationMapEntry){.constantID = id[i], .offset = i * 4, .size = 4};
     const VkSpecializationInfo constants = {.mapEntryCount = num,
                                             .pMapEntries = map,
                                             .dataSize = sizeof *value * num,

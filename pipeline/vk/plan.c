@@ -173,6 +173,9 @@ static void record_launch(struct ww_plan *plan, VkCommandBuffer buffer, int inde
         if (ww_some(l->in[i]))
             header.in[i] = (uint32_t)(ww_span(r, l->in[i]).begin / WW_TEXEL_BYTES(view));
     }
+    const struct span span = ww_span(r, l->out[0]);
+    if (!ww_some(l->in[WW_MAX_INPUTS - 1]) && span.storage == plan->arena) // for shaders/warm.glsl
+        header.in[WW_MAX_INPUTS - 1] = (uint32_t)(span.begin / WW_TEXEL_BYTES(WW_VIEW_U32));
     vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, l->pipeline);
     vkCmdBindDescriptorSets(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, plan->device->layout, 0, 1,
                             &l->set, 0, NULL);
