@@ -59,11 +59,13 @@ static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, s
         y.first += (uint32_t)from;
         residual_at.first += (uint32_t)from;
     }
+    // Of a tile of 4 for the last of 5 or 6 quads, half would be for nothing.
+    const uint32_t tile = !tiled && !brief && N > LONG_QUADS && N <= 6 ? 6 : LONG_QUADS;
     const uint32_t act = params->act, scaled = ww_some(params->scale),
                    // Without an activation it does not matter, and the first is quicker.
                    first = ww_some(params->residual) && (params->residual_first || act == WW_ACT_NONE),
                    residual = ww_some(params->residual) && !first;
-    const uint32_t long_spec[] = {8, (uint32_t)rows, LONG_QUADS, LONG_QUADS / 2, act, scaled,
+    const uint32_t long_spec[] = {8, (uint32_t)rows, tile, tile / 2, act, scaled,
                                   residual, first};
     const uint32_t short_spec[] = {8, (uint32_t)rows, (uint32_t)Q, act, scaled, residual, first};
     ww_launch(g, &ww_kernel_pointwise,
@@ -78,7 +80,7 @@ static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, s
                   // Long: all outputs of a block of strips before the next one, whose pixels then stay
                   // in the cache; the weights come round once a block, tile by tile.
                   .lanes = brief ? WW_LANES_X : WW_LANES_FIXED,
-                  .groups = {brief ? strips : ww_div_up(N, LONG_QUADS) * block,
+                  .groups = {brief ? strips : ww_div_up(N, (int)tile) * block,
                              brief ? ww_div_up(N, 2 * (int)push.pairs) : ww_div_up((int)strips, (int)block),
                              (uint32_t)x.n},
                   .batched = true,
@@ -172,7 +174,8 @@ static void attempt(struct ww_try *t, const int *size)
 static const int sizes[][8] = {{1, 1, 1, 1, 1, 0, 0, 0},      {1, 1, 1, 72, 24, 1, 0, 0},
                                {2, 5, 7, 19, 33, 1, 1, 1},    {3, 1, 9, 64, 3, 5, 1, 0},
                                {1, 13, 31, 131, 97, 3, 0, 1}, {2, 8, 8, 48, 16, 4, 0, 0},
-                               {1, 16, 16, 52, 40, 6, 1, 1},  {1, 5, 9, 20, 12, 1, 0, 2},
+                               {1, 16, 16, 52, 40, 6, 1, 1},  {2, 9, 11, 60, 22, 1, 1, 1},
+                               {1, 5, 9, 20, 12, 1, 0, 2},
                                {1, 5, 9, 80, 12, 1, 0, 2},    {2, 1, 37, 24, 20, 0, 2, 1},
                                {3, 1, 70, 64, 12, 0, 2, 0},   {1, 25, 42, 2048, 512, 1, 0, 0},
                                {1, 1, 1, 20, 9, 1, 3, 0},     {2, 5, 9, 20, 33, 1, 3, 1},
