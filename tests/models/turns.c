@@ -1,8 +1,10 @@
-// A long look does not hold up the short ones of others, and they do not hold it up for ever.
+// A long look does not hold up the short ones of others, and they do not hold it up for ever. And what waits
+// comes in order as long as the device keeps up, else the newest comes first.
 
 #include "check.h"
 
 #include <stdatomic.h>
+#include <time.h>
 #include <watchword/watch.h>
 
 enum { W = 320, H = 240, MANY = 1000 };
@@ -58,6 +60,87 @@ static int both(struct ww_watch *slow)
     return CHECK(end) ? (int)(end - order) : -1;
 }
 
+// Frames of numbers 0, 1, ... of which the first is held until all were offered.
+static atomic_bool hold, held;
+static char seen[16]; // their numbers; the engine's thread writes, read after a drain
+
+static void rest_ms(int ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
+}
+
+static double now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+static void on_held(void *opaque, const struct ww_result *result, const struct ww_error *err)
+{
+    (void)opaque, (void)err;
+    const size_t length = strlen(seen);
+    seen[length] = result ? (char)('0' + result->index) : '?';
+    seen[length + 1] = 0;
+    held = true;
+    while (hold)
+        rest_ms(1);
+}
+
+// Offers `count` frames after the first, the last of them `pause_ms` after the one before. False: this machine was
+// too slow to tell.
+static bool offer_while_held(struct ww_watch *watch, int count, int pause_ms)
+{
+    struct ww_frame one = frame;
+    seen[0] = 0;
+    held = false;
+    hold = true;
+    one.index = 0;
+    CHECK(ww_watch_offer(watch, &one, NULL));
+    while (!held)
+        rest_ms(1);
+    const double begin = now_ms();
+    for (one.index = 1; one.index <= (uint64_t)count; one.index++) {
+        if (one.index == (uint64_t)count)
+            rest_ms(pause_ms);
+        CHECK(ww_watch_offer(watch, &one, NULL));
+    }
+    const bool quick_enough = now_ms() - begin < pause_ms + 100;
+    hold = false;
+    ww_watch_drain(watch);
+    return quick_enough;
+}
+
+static void check_order(struct ww_engine *engine)
+{
+    static const struct {
+        int count, pause_ms, replaced;
+        const char *seen;
+    } cases[] = {
+        {4, 0, 0, "01234"}, // four may wait
+        {5, 0, 4, "05"},    // not five: it is behind
+        {6, 0, 5, "06"},    // and stays behind
+        {3, 0, 0, "0123"},  // until none waits
+        {2, 200, 1, "02"},  // none waits longer than 150 ms when the next comes
+        {1, 200, 0, "01"},
+    };
+    struct ww_watch *watch = open_watch(engine, 96, on_held);
+    for (size_t i = 0; watch && i < sizeof cases / sizeof *cases; i++) {
+        struct ww_watch_stats before, after;
+        bool sure = false;
+        for (int attempt = 0; attempt < 20 && !sure; attempt++) {
+            ww_watch_stats(watch, &before);
+            sure = offer_while_held(watch, cases[i].count, cases[i].pause_ms);
+            ww_watch_stats(watch, &after);
+        }
+        check_about("%d frames, the last after %d ms", cases[i].count, cases[i].pause_ms);
+        CHECK(sure);
+        CHECK_STR(seen, cases[i].seen);
+        CHECK_CMP(after.replaced - before.replaced, ==, (uint64_t)cases[i].replaced);
+    }
+    ww_watch_destroy(&watch);
+}
+
 int main(void)
 {
     static uint8_t pixels[W * H];
@@ -80,6 +163,7 @@ int main(void)
     }
     ww_watch_destroy(&slow);
     ww_watch_destroy(&quick);
+    check_order(engine);
     ww_engine_close(&engine);
     return check_done();
 }
