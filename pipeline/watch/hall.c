@@ -81,15 +81,31 @@ static void clear(struct hall *hall)
     hall->num_seats = 0;
 }
 
+// Those that nobody sits in: who was there had to leave it and went elsewhere, or could not sit down.
+static void close_empty(struct ww_engine *engine)
+{
+    for (struct hall *h = engine->halls, *next; h; h = next) {
+        next = h->next;
+        if (!h->num_seats)
+            close_hall(engine, h);
+    }
+}
+
+// Whether what failed may succeed now.
+static bool is_due(const struct ww_engine *engine, const struct hall *hall, int wanted)
+{
+    return wanted > hall->refused || engine->device->bytes < hall->full_bytes;
+}
+
 // Twice the room, until `wanted` frames have some. Where the device has not enough memory, and that is found
-// out before there is none left for anybody else, the hall stays as it is.
-static void enlarge(struct ww_engine *engine, struct hall *hall, int wanted)
+// out before there is none left for anybody else, the hall stays as it is. Whether it is larger now.
+static bool enlarge(struct ww_engine *engine, struct hall *hall, int wanted)
 {
     int room = hall->room;
     while (room < wanted && room < hall->most)
         room = 2 * room < hall->most ? 2 * room : hall->most;
-    if (room == hall->room || hall->full)
-        return;
+    if (room == hall->room || !is_due(engine, hall, wanted))
+        return false;
     const double more = (double)hall->bytes * room / hall->room;
     const double all = (double)engine->device->info.memory_bytes;
     struct ww_error err = {0};
@@ -99,17 +115,19 @@ static void enlarge(struct ww_engine *engine, struct hall *hall, int wanted)
         ww_fail(&err, WW_E_MEMORY, "it would take %.0f MB of this device's %.0f MB", more / 1e6, all / 1e6);
     else
         own = record(engine, hall->loaded, &hall->extent, room, &bytes, &err);
-    hall->full = !own;
+    hall->refused = own ? 0 : wanted;
+    hall->full_bytes = own ? 0 : engine->device->bytes;
     if (!own) {
         ww_log(WW_LOG_INFO, "model '%s': at most %d frames are looked at together: %s", hall->loaded->info.name,
                hall->room, err.text);
-        return;
+        return false;
     }
     clear(hall);
     hall->loaded->family->close(engine->device, hall->own);
     hall->own = own;
     hall->room = room;
     hall->bytes = bytes;
+    return true;
 }
 
 // Seats -------------------------------------------------------------------------------------------
@@ -136,10 +154,14 @@ bool ww_hall_sit(struct ww_engine *engine, struct loaded *loaded, const struct w
         *seat = (struct seat){.hall = hall, .own = own, .next = hall->seats};
         hall->seats = seat;
         hall->num_seats++;
-    } else if (!hall->num_seats) {
-        close_hall(engine, hall);
     }
+    close_empty(engine);
     return own != NULL;
+}
+
+bool ww_hall_widen(struct ww_engine *engine, struct hall *hall)
+{
+    return hall->refused && enlarge(engine, hall, hall->num_seats);
 }
 
 void ww_hall_rise(struct ww_engine *engine, struct seat *seat)

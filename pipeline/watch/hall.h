@@ -17,7 +17,8 @@ struct hall {
     struct ww_extent extent;
     int most;      // frames at once, ever
     int room;      // frames at once, now
-    bool full;     // the device has no memory for more
+    int refused;   // seats for which it could not be made larger; 0: it always could
+    uint64_t full_bytes; // of all that was in use on the device then
     bool busy;     // it is being looked at frames in
     uint64_t bytes; // of device memory, without seats
     void *own;     // the family's
@@ -37,9 +38,14 @@ struct seat {
 int ww_hall_default(const struct ww_device *device);
 
 // Finds a hall for such looks or opens one, and takes a seat in it. `most` 1: in a hall of its own. Others in a
-// hall that is made larger for this lose their seats and have to take them again. Borrows the words.
+// hall that is made larger for this lose their seats and have to take them again. Where the device has no memory
+// for a larger one, its seats share the room there is, and it is tried again when memory was given up or for one
+// seat more, not for every frame. Borrows the words.
 bool ww_hall_sit(struct ww_engine *engine, struct loaded *loaded, const struct ww_look_params *params,
                  const struct ww_words *words, int most, struct seat *seat, struct ww_error *err);
+// Makes a hall larger that has more seats than room, if memory was given up since that could not be done. True:
+// everybody in it has lost his seat and has to take it again, and somebody must at once.
+bool ww_hall_widen(struct ww_engine *engine, struct hall *hall);
 // Gives it up, if there is one; the hall ends with its last seat.
 void ww_hall_rise(struct ww_engine *engine, struct seat *seat);
 

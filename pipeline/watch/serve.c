@@ -68,13 +68,14 @@ static bool has_seat(const struct ww_watch *watch, const struct ww_frame *frame)
            watch->seat_revision == watch->words->revision;
 }
 
-// A seat for frames of this shape and the words in use; the one there is, if it fits.
+// A seat for frames of this shape and the words in use; the one there is, if it fits and its hall is large
+// enough. Within another's look no hall changes.
 static bool need_seat(struct ww_watch *watch, const struct ww_frame *frame, struct ww_error *err)
 {
     struct ww_engine *engine = watch->engine;
     if (!ww_engine_reload(engine, watch->loaded, err))
         return false;
-    if (has_seat(watch, frame))
+    if (has_seat(watch, frame) && (engine->turn || !ww_hall_widen(engine, watch->seat.hall)))
         return true;
     ww_hall_rise(engine, &watch->seat);
     watch->took_ns = 0;
