@@ -7,7 +7,8 @@ struct ww_tensor ww_feed_forward(struct ww_cmd *g, struct ww_tensor x, const str
                                  struct ww_tensor residual)
 {
     const struct ww_tensor y = ww_like(g, x, outer->c_out);
-    const int rows = x.h * x.w, fit = MIDDLE_BYTES / (4 * inner->c_out) / ROWS_STEP * ROWS_STEP;
+    const int rows = x.h * x.w, row_bytes = (int)ww_div_up(inner->c_out, 4) * ww_texel_bytes(g, x);
+    const int fit = MIDDLE_BYTES / row_bytes / ROWS_STEP * ROWS_STEP;
     const int each = fit < ROWS_STEP ? ROWS_STEP : fit;
     if (rows <= each) {
         const struct ww_tensor middle = ww_like(g, x, inner->c_out);

@@ -91,6 +91,11 @@ struct ww_tensor ww_like(struct ww_cmd *g, struct ww_tensor x, int c)
     return ww_activation_as(g, x, x.n, c, x.h, x.w);
 }
 
+int ww_texel_bytes(const struct ww_cmd *g, struct ww_tensor x)
+{
+    return (int)texel_bytes(&g->recording.memory[x.id]);
+}
+
 struct ww_tensor ww_input_tensor(struct ww_cmd *g, int n, int c, int h, int w)
 {
     const struct ww_tensor t = ww_activation(g, n, c, h, w);

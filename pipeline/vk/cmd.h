@@ -37,6 +37,8 @@ struct ww_tensor ww_half_activation(struct ww_cmd *g, int n, int c, int h, int w
 // One that is stored as `x` is; with `c` channels for each of its pixels.
 struct ww_tensor ww_activation_as(struct ww_cmd *g, struct ww_tensor x, int n, int c, int h, int w);
 struct ww_tensor ww_like(struct ww_cmd *g, struct ww_tensor x, int c);
+// Bytes of one of its texels, as it is stored.
+int ww_texel_bytes(const struct ww_cmd *g, struct ww_tensor x);
 // One that another plan writes before each replay, in this one's arena (ww_plan_arena).
 struct ww_tensor ww_input_tensor(struct ww_cmd *g, int n, int c, int h, int w);
 // One whose elements the host reads after each replay (ww_plan_read), or writes before it.
