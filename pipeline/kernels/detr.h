@@ -60,6 +60,12 @@ struct ww_sinecode_params {
 void ww_sinecode(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                  const struct ww_sinecode_params *params);
 
+// y = x + the code of each token's row in its first channels, and of its column in the other half: y, x
+// [n][c][1][tokens]; x may be none. `cells` [n][4][1][tokens] begin with the numbers of both codes among `codes`
+// [n][c / 2][1][any]; c is a multiple of 8.
+void ww_positions(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, struct ww_tensor cells,
+                  struct ww_tensor codes);
+
 // y = sigmoid(x + logit(reference)), all [n][4][1][rows]; y may be x.
 struct ww_refine_params {
     float eps;
@@ -75,4 +81,4 @@ struct ww_tensor ww_try_levels(struct ww_try *t, int n, int levels, int h, int w
 
 extern const struct ww_kernel ww_kernel_deformable, ww_kernel_moments, ww_kernel_groupnorm,
     ww_kernel_topk, ww_kernel_gather, ww_kernel_sinecode, ww_kernel_refine,
-    ww_kernel_keep;
+    ww_kernel_keep, ww_kernel_positions;

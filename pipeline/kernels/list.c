@@ -12,7 +12,7 @@ const struct ww_kernel *const ww_kernels[] = {
     &ww_kernel_layernorm, &ww_kernel_embed, &ww_kernel_attention,
     &ww_kernel_matmul, &ww_kernel_lookup, &ww_kernel_rmsnorm, &ww_kernel_causal,
     &ww_kernel_deformable, &ww_kernel_groupnorm, &ww_kernel_topk, &ww_kernel_gather,
-    &ww_kernel_sinecode, &ww_kernel_refine, &ww_kernel_keep,
+    &ww_kernel_sinecode, &ww_kernel_refine, &ww_kernel_keep, &ww_kernel_positions,
     &ww_kernel_maxpool, &ww_kernel_resample, &ww_kernel_resize,
     &ww_kernel_windows, &ww_kernel_merge,
     &ww_kernel_asweights, &ww_kernel_tops, &ww_kernel_bothways, &ww_kernel_pool, &ww_kernel_best, NULL};

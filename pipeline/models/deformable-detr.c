@@ -90,7 +90,7 @@ static struct ww_tensor encode(struct ww_cmd *g, const struct ww_detr *m,
         ww_label(g, "encoder %d look", i);
         X = ww_look_at(g, &l->look, &m->shape.encoder,
                        &(struct ww_scene){.levels = pass->levels, .tokens = X},
-                       &(struct ww_look_at){.query = ww_sum(g, X, pass->positions),
+                       &(struct ww_look_at){.query = ww_at_its_place(g, X, &pass->positions),
                                             .reference = pass->references,
                                             .residual = X,
                                             .norm = &l->look_norm,
@@ -209,14 +209,13 @@ struct ww_detr_pass ww_detr(struct ww_cmd *g, const struct ww_detr *m, struct ww
     const int S = pass.pyramid.tokens;
     pass.levels = ww_upload_tensor(g, n, 4, 1, 2 * m->shape.levels);
     pass.references = ww_upload_tensor(g, n, 4, 1, S);
-    pass.positions = ww_upload_tensor(g, n, D, 1, S);
+    pass.positions = ww_upload_positions(g, n, D, S, ww_pyramid_codes(&pass.pyramid));
     if (m->shape.two_stage) {
         pass.anchors = ww_upload_tensor(g, n, 4, 1, S);
         pass.kept = ww_upload_tensor(g, n, 4, 1, S);
     }
     pass.logits = ww_result_tensor(g, n, m->num_classes, 1, m->shape.queries);
     pass.boxes = ww_result_tensor(g, n, 4, 1, m->shape.queries);
-    ww_stage_rows(g, pass.positions, "enc.position");
     X = encode(g, m, &pass, X);
     const struct queries q = m->shape.two_stage ? selected(g, m, &pass, X) : learned(g, m, n);
     ww_stage_rows(g, q.position, "query.position");
@@ -249,7 +248,7 @@ void ww_detr_place(struct ww_plan *plan, const struct ww_detr *m, const struct w
                                                       .temperature = temperature,
                                                       .offset = -0.5f,
                                                       .level = m->level_embed},
-                         host(plan, pass->positions, b));
+                         host(plan, pass->positions.cells, b), host(plan, pass->positions.codes, b));
     if (m->shape.two_stage)
         ww_pyramid_anchors(&pass->pyramid, levels, host(plan, pass->anchors, b),
                            host(plan, pass->kept, b));

@@ -30,7 +30,8 @@ int ww_detr_classes(const struct ww_detr *detr);
 // A recorded forward pass: what the host writes before the first replay, and reads after each.
 struct ww_detr_pass {
     struct ww_pyramid pyramid;
-    struct ww_tensor levels, references, positions; // written by ww_detr_place
+    struct ww_tensor levels, references; // written by ww_detr_place
+    struct ww_token_positions positions; // likewise
     struct ww_tensor anchors, kept;                 // of two stages
     struct ww_tensor logits; // [n][classes][1][queries]
     struct ww_tensor boxes;  // [n][4][1][queries]: middle and size, in [0, 1] of the picture

@@ -50,9 +50,10 @@ void ww_tell_sizes(const struct ww_telling *t, const int (*sizes)[2])
 void ww_tell_levels(const struct ww_telling *t, const struct ww_position_params *params)
 {
     const struct ww_pyramid *p = t->pyramid;
-    const int width = params->width;
-    const struct ww_tensor lie = {.n = 1, .c = width, .h = 1, .w = p->tokens};
-    float *all = ww_tell_room((size_t)width * (size_t)p->tokens);
+    const int width = params->width, half = width / 2;
+    const struct ww_tensor lie = {.n = 1, .c = half, .h = 1, .w = ww_pyramid_codes(p)};
+    float *codes = ww_tell_room((size_t)half * (size_t)lie.w);
+    float *numbers = ww_tell_room(4 * (size_t)p->tokens);
     for (int l = 0; l < p->num_levels; l++) {
         const int cells = p->h[l] * p->w[l];
         float *mask = ww_tell_room((size_t)(t->num * cells));
@@ -62,10 +63,10 @@ void ww_tell_levels(const struct ww_telling *t, const struct ww_position_params 
             for (int i = 0; i < cells; i++)
                 mask[b * cells + i] = (float)(i / p->w[l]) < levels[l].valid_h &&
                                       (float)(i % p->w[l]) < levels[l].valid_w;
-            ww_pyramid_positions(p, levels, params, all);
+            ww_pyramid_positions(p, levels, params, numbers, codes);
             for (int c = 0; c < width; c++)
                 for (int i = 0; i < cells; i++)
-                    *to++ = all[ww_at(lie, 0, c, 0, p->first[l] + i)];
+                    *to++ = codes[ww_at(lie, 0, c % half, 0, (int)numbers[4 * (p->first[l] + i) + c / half])];
         }
         char name[32];
         snprintf(name, sizeof name, "level%d.mask", l);
@@ -73,7 +74,8 @@ void ww_tell_levels(const struct ww_telling *t, const struct ww_position_params 
         snprintf(name, sizeof name, "level%d.position", l);
         ww_tell(t, name, 4, (const int64_t[]){t->num, width, p->h[l], p->w[l]}, position);
     }
-    free(all);
+    free(codes);
+    free(numbers);
 }
 
 void ww_tell_references(const struct ww_telling *t)

@@ -19,6 +19,25 @@ struct ww_tensor ww_sum(struct ww_cmd *g, struct ww_tensor x, struct ww_tensor y
     return sum;
 }
 
+struct ww_token_positions ww_upload_positions(struct ww_cmd *g, int n, int width, int tokens, int codes)
+{
+    const struct ww_token_positions p = {ww_upload_tensor(g, n, 4, 1, tokens),
+                                   ww_upload_tensor(g, n, width / 2, 1, codes)};
+    if (ww_keeps_stages(g)) {
+        const struct ww_tensor none = {0}, alone = ww_activation(g, n, width, 1, tokens);
+        ww_positions(g, alone, none, p.cells, p.codes);
+        ww_stage_rows(g, alone, "enc.position");
+    }
+    return p;
+}
+
+struct ww_tensor ww_at_its_place(struct ww_cmd *g, struct ww_tensor x, const struct ww_token_positions *p)
+{
+    const struct ww_tensor sum = ww_like(g, x, x.c);
+    ww_positions(g, sum, x, p->cells, p->codes);
+    return sum;
+}
+
 // norm(residual + x w), as fused as it may be; the product alone is a stage, if it has a name.
 static struct ww_tensor sum_and_norm(struct ww_cmd *g, struct ww_tensor x, const struct ww_filter *w,
                                      struct ww_tensor residual, const struct ww_filter *norm,

@@ -29,6 +29,15 @@ struct ww_scene {
     struct ww_tensor tokens; // [n][width][1][tokens]: what is looked at
 };
 
+// What every token is told of its place, see ww_positions.
+struct ww_token_positions {
+    struct ww_tensor cells, codes; // [n][4][1][tokens], [n][width / 2][1][codes]
+};
+// Uploads for a pyramid of `tokens` and `codes`; where stages are kept, enc.position is one.
+struct ww_token_positions ww_upload_positions(struct ww_cmd *g, int n, int width, int tokens, int codes);
+// x + the position of each token.
+struct ww_tensor ww_at_its_place(struct ww_cmd *g, struct ww_tensor x, const struct ww_token_positions *positions);
+
 struct ww_look_at {
     struct ww_tensor query, reference; // [n][4][1][rows], in [0, 1] of the picture
     bool boxes;                        // references are boxes, else points

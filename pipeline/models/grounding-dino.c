@@ -260,7 +260,7 @@ static void enhance(struct ww_cmd *g, const struct ww_gdino *m, const struct ww_
         ww_label(g, "encoder %d look", i);
         *X = ww_look_at(g, &l->look, &m->shape.encoder,
                         &(struct ww_scene){.levels = pass->levels, .tokens = *X},
-                        &(struct ww_look_at){.query = ww_sum(g, *X, pass->positions),
+                        &(struct ww_look_at){.query = ww_at_its_place(g, *X, &pass->positions),
                                              .reference = pass->references,
                                              .residual = *X,
                                              .norm = &l->look_norm,
@@ -403,7 +403,7 @@ struct ww_gdino_pass ww_gdino(struct ww_cmd *g, const struct ww_gdino *m, struct
         .words = words,
         .levels = ww_upload_tensor(g, n, 4, 1, 2 * m->shape.levels),
         .references = ww_upload_tensor(g, n, 4, 1, S),
-        .positions = ww_upload_tensor(g, n, D, 1, S),
+        .positions = ww_upload_positions(g, n, D, S, ww_pyramid_codes(pyramid)),
         .anchors = ww_upload_tensor(g, n, 4, 1, S),
         .kept = ww_upload_tensor(g, n, 4, 1, S),
         .shown = ww_upload_tensor(g, n, 1, 1, S),
@@ -416,7 +416,6 @@ struct ww_gdino_pass ww_gdino(struct ww_cmd *g, const struct ww_gdino *m, struct
         .logits = ww_result_tensor(g, n, words, 1, m->shape.queries),
         .boxes = ww_result_tensor(g, n, 4, 1, m->shape.queries),
     };
-    ww_stage_rows(g, pass.positions, "enc.position");
     ww_stage_rows(g, pass.code, "enc.text_position");
     struct ww_tensor T = {0}; // [D, N_T]
     enhance(g, m, &pass, &X, &T);
@@ -450,7 +449,7 @@ void ww_gdino_place(struct ww_plan *plan, const struct ww_gdino *m, const struct
                          &(struct ww_position_params){.width = m->shape.encoder.width,
                                                       .temperature = m->shape.temperature,
                                                       .level = m->level_embed},
-                         host(plan, pass->positions, b));
+                         host(plan, pass->positions.cells, b), host(plan, pass->positions.codes, b));
     ww_pyramid_anchors(p, levels, host(plan, pass->anchors, b), host(plan, pass->kept, b));
     float *shown = host(plan, pass->shown, b);
     for (int l = 0; l < p->num_levels; l++)

@@ -90,7 +90,8 @@ struct ww_tensor ww_gdino_tokens(struct ww_cmd *g, const struct ww_gdino *gdino,
 struct ww_gdino_pass {
     struct ww_pyramid pyramid;
     int words;
-    struct ww_tensor levels, references, positions, anchors, kept, shown; // written by ww_gdino_place
+    struct ww_tensor levels, references, anchors, kept, shown; // written by ww_gdino_place
+    struct ww_token_positions positions;                        // likewise
     struct ww_tensor lengths, mask, code, states, keys, values;           // by ww_gdino_say
     struct ww_tensor logits; // [n][words][1][queries]; behind the end of a text they are nobody's
     struct ww_tensor boxes;  // [n][4][1][queries]: middle and size, in [0, 1] of the picture

@@ -1,7 +1,6 @@
 #include "pyramid.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const float two_pi = 6.283185307179586f;
@@ -53,8 +52,9 @@ void ww_pyramid_references(const struct ww_pyramid *p, const struct ww_level *le
             }
 }
 
-// The code of cell `i` of `valid` along an axis, `half` numbers; of padding: that of zero.
-static void encode(const struct ww_position_params *params, int i, int valid, float *to)
+// The code of cell `i` of `valid` along an axis as one of `num` codes, half of a position's numbers; of padding,
+// -1, that of zero. `more`: the level's part of that half, or NULL.
+static void encode(const struct ww_position_params *params, int i, int valid, const float *more, int num, float *to)
 {
     const int half = params->width / 2;
     const int number = i + 1 < valid ? i + 1 : valid;
@@ -62,45 +62,48 @@ static void encode(const struct ww_position_params *params, int i, int valid, fl
         i < 0 ? 0 : ((float)number + params->offset) / ((float)valid + 1e-6f) * two_pi;
     for (int k = 0; k < half; k += 2) {
         const float angle = t / powf(params->temperature, (float)k / (float)half);
-        to[k] = sinf(angle);
-        to[k + 1] = cosf(angle);
+        float *at = to + 4 * (size_t)(k / 4) * (size_t)num + k % 4;
+        at[0] = sinf(angle) + (more ? more[k] : 0);
+        at[1] = cosf(angle) + (more ? more[k + 1] : 0);
     }
 }
 
-// One level's rows and columns are encoded once each: cells beyond the valid of one axis have a code
-// of the other axis that nobody reads, that of zero.
-static void encode_level(const struct ww_pyramid *p, int l, const struct ww_level *level,
-                         const struct ww_position_params *params, float *to)
+int ww_pyramid_codes(const struct ww_pyramid *p)
 {
-    const int half = params->width / 2, H = p->h[l], W = p->w[l];
-    const int valid_h = (int)level->valid_h, valid_w = (int)level->valid_w;
-    float *rows = malloc(sizeof *rows * (size_t)(H + W + 1) * (size_t)half);
-    if (!rows)
-        abort();
-    float *columns = rows + (size_t)H * (size_t)half, *zero = columns + (size_t)W * (size_t)half;
-    for (int y = 0; y < H; y++)
-        encode(params, y, valid_h, rows + (size_t)y * (size_t)half);
-    for (int x = 0; x < W; x++)
-        encode(params, x, valid_w, columns + (size_t)x * (size_t)half);
-    encode(params, -1, 1, zero);
-    for (int c = 0; c < params->width; c++) {
-        const float more = params->level ? params->level[l * params->width + c] : 0;
-        float *out = to + 4 * ((size_t)(c / 4) * (size_t)p->tokens + (size_t)p->first[l]) + c % 4;
-        for (int y = 0; y < H; y++)
-            for (int x = 0; x < W; x++, out += 4) {
-                const float *row = x < valid_w ? rows + (size_t)y * (size_t)half : zero;
-                const float *column = y < valid_h ? columns + (size_t)x * (size_t)half : zero;
-                *out = (c < half ? row[c] : column[c - half]) + more;
-            }
-    }
-    free(rows);
-}
-
-void ww_pyramid_positions(const struct ww_pyramid *p, const struct ww_level *levels,
-                          const struct ww_position_params *params, float *to)
-{
+    int num = 0;
     for (int l = 0; l < p->num_levels; l++)
-        encode_level(p, l, &levels[l], params, to);
+        num += p->h[l] + p->w[l] + 2;
+    return num;
+}
+
+// A level's codes are those of its rows, its columns, and of zero as a row and as a column: cells beyond the
+// valid of one axis have a code of the other axis that nobody reads, that of zero.
+void ww_pyramid_positions(const struct ww_pyramid *p, const struct ww_level *levels,
+                          const struct ww_position_params *params, float *cells, float *codes)
+{
+    const int num = ww_pyramid_codes(p), half = params->width / 2;
+    int first = 0;
+    for (int l = 0; l < p->num_levels; l++) {
+        const int H = p->h[l], W = p->w[l];
+        const int valid_h = (int)levels[l].valid_h, valid_w = (int)levels[l].valid_w;
+        const int columns = first + H, zero = columns + W;
+        const float *more[2] = {0};
+        for (int k = 0; params->level && k < 2; k++)
+            more[k] = params->level + l * params->width + k * half;
+        for (int y = 0; y < H; y++)
+            encode(params, y, valid_h, more[0], num, codes + 4 * (first + y));
+        for (int x = 0; x < W; x++)
+            encode(params, x, valid_w, more[1], num, codes + 4 * (columns + x));
+        for (int k = 0; k < 2; k++)
+            encode(params, -1, 1, more[k], num, codes + 4 * (zero + k));
+        for (int y = 0; y < H; y++)
+            for (int x = 0; x < W; x++, cells += 4) {
+                cells[0] = (float)(x < valid_w ? first + y : zero);
+                cells[1] = (float)(y < valid_h ? columns + x : zero + 1);
+                cells[2] = cells[3] = 0;
+            }
+        first = zero + 2;
+    }
 }
 
 void ww_pyramid_anchors(const struct ww_pyramid *p, const struct ww_level *levels, float *to,

@@ -25,16 +25,18 @@ void ww_pyramid_levels(const struct ww_pyramid *p, int valid_h, int valid_w, str
 // The middle of each cell in [0, 1] of the picture, beyond 1 in the padding: [tokens][4], x, y, 0, 0.
 void ww_pyramid_references(const struct ww_pyramid *p, const struct ww_level *levels, float *to);
 
-// Sines and cosines of y, then of x (Carion et al., 2020, arXiv:2005.12872), plus a row for each
-// level: [width / 4][tokens][4].
+// Positions: sines and cosines of y, then of x (Carion et al., 2020, arXiv:2005.12872), plus a row for each
+// level, as ww_positions takes them. `cells` [tokens][4] begin with the numbers of the codes of a token's row and
+// column, of the ww_pyramid_codes that there are: `codes` [width / 8][codes][4], rounded up.
 struct ww_position_params {
-    int width; // a multiple of 4
+    int width; // a multiple of 4, and of 8 for ww_positions
     float temperature;
     float offset;       // of a cell's number, counted from 1
     const float *level; // [levels][width]; NULL: none
 };
 void ww_pyramid_positions(const struct ww_pyramid *p, const struct ww_level *levels,
-                          const struct ww_position_params *params, float *to);
+                          const struct ww_position_params *params, float *cells, float *codes);
+int ww_pyramid_codes(const struct ww_pyramid *p);
 
 // A square around each cell, 0.05 of the picture and twice that for each further level, as logits of
 // x, y, width and height: [tokens][4]. All are infinite where one of the four is not inside (0.01, 0.99)

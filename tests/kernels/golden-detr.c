@@ -157,13 +157,14 @@ static void sine_position(struct trial *t)
 {
     const struct ww_weight *mask = tensor_of(t, "mask"), *out = tensor_of(t, "out");
     const int n = (int)mask->dim[0], h = (int)mask->dim[1], w = (int)mask->dim[2];
-    const int width = (int)out->dim[1];
-    const struct ww_tensor lie = {.n = 1, .c = width, .h = 1, .w = h * w};
+    const int width = (int)out->dim[1], half = width / 2;
     struct ww_pyramid pyramid = {.height = h, .width = w};
     ww_pyramid_add(&pyramid, h, w);
-    float *code = calloc((size_t)(width * h * w), sizeof *code);
+    const struct ww_tensor lie = {.n = 1, .c = half, .h = 1, .w = ww_pyramid_codes(&pyramid)};
+    float *codes = calloc((size_t)(ww_quads(lie) * 4 * lie.w), sizeof *codes);
+    float *cells = calloc((size_t)(4 * h * w), sizeof *cells);
     float *got = calloc((size_t)(n * width * h * w), sizeof *got), *to = got;
-    if (!code || !got)
+    if (!codes || !cells || !got)
         abort();
     for (int b = 0; b < n; b++) {
         int valid_h = 0, valid_w = 0;
@@ -179,14 +180,17 @@ static void sine_position(struct trial *t)
                              &(struct ww_position_params){.width = width,
                                                           .temperature = (float)number(t, "temperature"),
                                                           .offset = (float)number(t, "offset")},
-                             code);
+                             cells, codes);
         const bool hidden = number(t, "offset") < 0; // the golden set has zeros for padding there
         for (int c = 0; c < width; c++)
             for (int i = 0; i < h * w; i++)
-                *to++ = hidden && (i / w >= valid_h || i % w >= valid_w) ? 0 : code[ww_at(lie, 0, c, 0, i)];
+                *to++ = hidden && (i / w >= valid_h || i % w >= valid_w)
+                            ? 0
+                            : codes[ww_at(lie, 0, c % half, 0, (int)cells[4 * i + c / half])];
     }
     compare(t, "out", got, (size_t)(n * width * h * w));
-    free(code);
+    free(codes);
+    free(cells);
     free(got);
 }
 
