@@ -128,6 +128,16 @@ void ww_load_conv2d(struct ww_loader *l, struct ww_filter *f, int k, int c_in, i
     free(bias);
 }
 
+// It would make every result none.
+static void check_variances(struct ww_loader *l, const char *norm, const float *var, int c, float eps)
+{
+    for (int o = 0; !l->failed && o < c; o++)
+        if (!((double)var[o] + (double)eps > 0))
+            l->failed = !ww_fail(l->err, WW_E_FILE,
+                                 "%s: tensor '%s.running_var': element %d is %g; a variance is above 0",
+                                 ww_weights_path(l->weights), norm, o, (double)var[o]);
+}
+
 // y = (x - mean) weight / sqrt(var + eps) + bias
 void ww_load_conv_norm(struct ww_loader *l, struct ww_filter *f, int k, int c_in, int c_out,
                        float eps, const char *conv, const char *norm)
@@ -135,6 +145,7 @@ void ww_load_conv_norm(struct ww_loader *l, struct ww_filter *f, int k, int c_in
     float *gain = need(l, norm, "", ".weight", 0, c_out), *lift = need(l, norm, "", ".bias", 0, c_out);
     float *mean = need(l, norm, "", ".running_mean", 0, c_out);
     float *var = need(l, norm, "", ".running_var", 0, c_out);
+    check_variances(l, norm, var, c_out, eps);
     for (int o = 0; !l->failed && o < c_out; o++) {
         gain[o] = (float)((double)gain[o] / sqrt((double)var[o] + (double)eps));
         lift[o] = (float)((double)lift[o] - (double)mean[o] * (double)gain[o]);

@@ -83,6 +83,7 @@ def wrong_ones(watchword, device):
         (reshape("model.level_embed", [64, 4]), "model.level_embed"),
         (reshape("model.input_proj.3.0.weight", [64, 64 * 9 * 3 // 2, 1, 1]), "model.input_proj.3.0.weight"),
         (poison(stem + "layer3.0.conv2.weight", float("nan")), "layer3.0.conv2.weight': element 5"),
+        (poison(stem + "layer2.0.bn1.running_var", -1), "layer2.0.bn1.running_var': element 5 is -1"),
         (poison("model.enc_output.weight", float("-inf")), "model.enc_output.weight': element 5"),
         (configure(encoder_attention_heads=5), "encoder_attention_heads"),
         (configure(d_model="64"), "d_model"),
