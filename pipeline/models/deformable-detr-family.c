@@ -182,8 +182,9 @@ static void *open_hall(struct ww_device *device, const void *model, const struct
     hall->model = model;
     hall->params = *params;
     const size_t classes = (size_t)ww_detr_classes(hall->model->detr);
-    hall->found = ww_room(classes * (size_t)ww_detr_shape(hall->model->detr)->queries, sizeof *hall->found);
-    if (record(hall, err))
+    hall->found =
+        ww_room_for(classes * (size_t)ww_detr_shape(hall->model->detr)->queries, sizeof *hall->found, err);
+    if (hall->found && record(hall, err))
         return hall;
     close_hall(device, hall);
     return NULL;

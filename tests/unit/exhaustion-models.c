@@ -90,6 +90,30 @@ static void starve(const char *name, bool (*attempt)(const void *what, struct ww
     starve_of(SHORT_OF_NUMBERS | SHORT_OF_DEVICE, name, attempt, what);
 }
 
+// A hall of Deformable DETR, with room for every class of every query, as many as its file says.
+static bool open_hall(const void *model, struct ww_error *err)
+{
+    const struct ww_family *family = &ww_family_deformable_detr;
+    void *hall = family->open(device, model, &(struct ww_hall_params){.extent = {96, 64, 0, 0}, .room = 1}, err);
+    if (hall)
+        family->close(device, hall);
+    return hall != NULL;
+}
+
+static void starve_hall(const char *source)
+{
+    char path[4096];
+    struct ww_error err = {0};
+    struct ww_model_info info = {0};
+    snprintf(path, sizeof path, "%s/tests/models/deformable-detr/plain/model", source);
+    struct ww_json *config = ww_family_config(path, &err);
+    void *model = config ? ww_family_deformable_detr.load(device, path, config, NULL, &info, &err) : NULL;
+    if (CHECK(model != NULL))
+        starve_of(SHORT_OF_NUMBERS | SHORT_OF_DEVICE, "a hall", open_hall, model);
+    ww_family_deformable_detr.unload(device, model);
+    ww_json_free(&config);
+}
+
 int main(void)
 {
     const char *source = getenv("WATCHWORD_SOURCE");
@@ -128,6 +152,7 @@ int main(void)
     if (CHECK(llama != NULL))
         starve_of(SHORT_OF_NUMBERS | SHORT_OF_DEVICE, "a session", open_session, llama);
     ww_llama_unload(device, &llama);
+    starve_hall(source);
     ww_device_close(&device);
     return check_done();
 }
