@@ -118,9 +118,10 @@ static char *read_bert(const char *dir, const char *text, char encoder[64], stru
     char path[4096];
     size_t bytes;
     snprintf(encoder, 64, "\"bert-base-uncased\"");
-    if (find_value(text, "text_encoder_type", encoder, 64) && (strpbrk(encoder, "/\\") || encoder[1] == '.')) {
+    if (find_value(text, "text_encoder_type", encoder, 64) &&
+        (*encoder != '"' || strpbrk(encoder, "/\\") || encoder[1] == '.' || encoder[1] == '"')) {
         ww_fail(err, WW_E_FILE, "'text_encoder_type' is %s; it must be the name of a directory beside it",
-                encoder);
+                *encoder ? encoder : "no text");
         return NULL;
     }
     snprintf(path, sizeof path, "%s/%.*s/config.json", dir, (int)strlen(encoder) - 2, encoder + 1);

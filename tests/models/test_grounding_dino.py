@@ -228,6 +228,9 @@ def wrong_originals(watchword, device):
             ("use_fusion_layer = True", "use_fusion_layer = False", "use_fusion_layer"),
             ("enc_layers = 2", "enc_layers = 3", "fusion_layers.2"),
             ('text_encoder_type = "bert"', 'text_encoder_type = "../bert"', "text_encoder_type"),
+            ('text_encoder_type = "bert"', 'text_encoder_type = ""', "text_encoder_type"),
+            ('text_encoder_type = "bert"', 'text_encoder_type = True', "text_encoder_type"),
+            ('text_encoder_type = "bert"', 'text_encoder_type = bert', "text_encoder_type"),
             ('text_encoder_type = "bert"', 'text_encoder_type = "none"', "word_embeddings")):
         with tempfile.TemporaryDirectory() as folder:
             model = os.path.join(folder, "model")
