@@ -75,10 +75,10 @@ void ww_bottleneck(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
 }
 
 // Weight of a filter packed for pointwise.
-static float weight(const float *packed, uint32_t n, int in, int out)
+// Of input `in` for the quad of outputs that begins with `out`.
+static const float *weights(const float *packed, uint32_t n, int in, int out)
 {
-    const float *w = packed + 4 * n;
-    return w[(((size_t)(in / 4) * n + (size_t)(out / 4)) * 4 + (size_t)(in % 4)) * 4 + (size_t)(out % 4)];
+    return packed + 4 * n + 16 * ((size_t)(in / 4) * n + (size_t)(out / 4)) + 4 * (in % 4);
 }
 
 static void reference(const struct ww_args *a)
@@ -93,14 +93,15 @@ static void reference(const struct ww_args *a)
     if (!expanded || !between)
         abort();
     for (int b = 0; b < a->batch; b++) {
-        for (int c = 0; c < channels; c++)
+        for (int c = 0; c < channels; c += 4)
             for (int iy = 0; iy < x.h; iy++)
                 for (int ix = 0; ix < x.w; ix++) {
-                    double sum = a->i[1][c];
+                    const float *bias = a->i[1] + c;
+                    double sum[4] = {bias[0], bias[1], bias[2], bias[3]};
                     for (int i = 0; i < x.c; i++)
-                        sum += (double)a->i[0][ww_at(x, b, i, iy, ix)] *
-                               weight(a->i[1], push->e, i, c);
-                    expanded[ww_at(wide, 0, c, iy, ix)] = ww_activate(a->spec[4], (float)sum);
+                        ww_add_quad(sum, a->i[0][ww_at(x, b, i, iy, ix)], weights(a->i[1], push->e, i, c));
+                    for (int i = 0; i < 4; i++)
+                        expanded[ww_at(wide, 0, c + i, iy, ix)] = ww_activate(a->spec[4], (float)sum[i]);
                 }
         for (int oy = 0; oy < y.h; oy++)
             for (int ox = 0; ox < y.w; ox++) {
@@ -108,11 +109,14 @@ static void reference(const struct ww_args *a)
                     between[c] = ww_activate(a->spec[4],
                                              ww_depthwise_at(expanded, wide, a->i[2], k, stride,
                                                              (int)a->spec[7], NULL, c, oy, ox));
-                for (int o = 0; o < y.c; o++) {
-                    double sum = a->i[3][o] + (a->i[4] ? a->i[4][ww_at(a->in[4], b, o, oy, ox)] : 0);
+                for (int o = 0; o < y.c; o += 4) {
+                    double sum[4] = {0};
+                    for (int i = 0; i < 4 && o + i < y.c; i++)
+                        sum[i] = a->i[3][o + i] + (a->i[4] ? a->i[4][ww_at(a->in[4], b, o + i, oy, ox)] : 0);
                     for (int c = 0; c < channels; c++)
-                        sum += (double)between[c] * weight(a->i[3], push->n, c, o);
-                    a->o[0][ww_at(y, b, o, oy, ox)] = (float)sum;
+                        ww_add_quad(sum, between[c], weights(a->i[3], push->n, c, o));
+                    for (int i = 0; i < 4 && o + i < y.c; i++)
+                        a->o[0][ww_at(y, b, o + i, oy, ox)] = (float)sum[i];
                 }
             }
     }

@@ -9,6 +9,9 @@
 #include "conv2d_flat.comp.h"
 #include "conv2d_strip.comp.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #define ROWS       4
 #define FLAT_QUADS 4 // input quads that pay for the divisions
 
@@ -72,26 +75,33 @@ static void reference(const struct ww_args *a)
 {
     const struct ww_tensor y = a->out[0], x = a->in[0];
     const struct push *p = a->push;
-    const float *bias = a->i[1], *w = bias + 4 * p->n;
-    for (int b = 0; b < a->batch; b++)
-        for (int o = 0; o < y.c; o++)
+    const float *bias = a->i[1], *packed = bias + 4 * p->n;
+    const size_t quads = (size_t)p->kh * p->kw * p->q;
+    float(*w)[16] = malloc(sizeof *w * quads); // of a quad of outputs
+    if (!w)
+        abort();
+    for (int o = 0; o < (int)p->n; o++) {
+        for (size_t i = 0; i < quads; i++)
+            memcpy(w[i], packed + 16 * (i * p->n + (size_t)o), sizeof *w);
+        for (int b = 0; b < a->batch; b++)
             for (int oy = 0; oy < y.h; oy++)
                 for (int ox = 0; ox < y.w; ox++) {
-                    double sum = bias[o];
+                    double sum[4] = {bias[4 * o], bias[4 * o + 1], bias[4 * o + 2], bias[4 * o + 3]};
                     for (int tap = 0; tap < (int)(p->kh * p->kw); tap++) {
                         const int iy = oy * (int)p->sy + tap / (int)p->kw * (int)p->dy - (int)p->pad_y;
                         const int ix = ox * (int)p->sx + tap % (int)p->kw * (int)p->dx - (int)p->pad_x;
                         if (iy < 0 || iy >= x.h || ix < 0 || ix >= x.w)
                             continue;
-                        for (int k = 0; k < x.c; k++) {
-                            const size_t at =
-                                (((size_t)tap * p->q + (size_t)(k / 4)) * p->n + (size_t)(o / 4)) * 4 +
-                                (size_t)(k % 4);
-                            sum += (double)a->i[0][ww_at(x, b, k, iy, ix)] * w[4 * at + (size_t)(o % 4)];
-                        }
+                        const float *in = a->i[0] + ww_at(x, b, 0, iy, ix), (*of_tap)[16] = w + (size_t)tap * p->q;
+                        for (size_t k = 0; k < (size_t)x.c; k++)
+                            ww_add_quad(sum, in[k / 4 * (size_t)(x.h * x.w) * 4 + k % 4],
+                                        of_tap[k / 4] + 4 * (k % 4));
                     }
-                    a->o[0][ww_at(y, b, o, oy, ox)] = ww_activate(a->spec[4], (float)sum);
+                    for (int i = 0; i < 4 && 4 * o + i < y.c; i++)
+                        a->o[0][ww_at(y, b, 4 * o + i, oy, ox)] = ww_activate(a->spec[4], (float)sum[i]);
                 }
+    }
+    free(w);
 }
 
 static void attempt(struct ww_try *t, const int *size)

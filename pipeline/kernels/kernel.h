@@ -50,6 +50,13 @@ static inline size_t ww_at(struct ww_tensor t, int n, int c, int y, int x)
            (size_t)(c % 4);
 }
 
+// For references: adds x times the weights of a quad of outputs, which lie side by side.
+static inline void ww_add_quad(double sum[4], double x, const float *w)
+{
+    for (int i = 0; i < 4; i++)
+        sum[i] += x * w[i];
+}
+
 static inline uint32_t ww_div_up(int a, int b)
 {
     return (uint32_t)((a + b - 1) / b);

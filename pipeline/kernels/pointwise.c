@@ -9,6 +9,9 @@
 #include "pointwise.comp.h"
 #include "pointwise_short.comp.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #define SHORT_QUADS 12 // most input quads whose pixels fit beside the accumulators
 #define ROWS        4  // TM: pixels of a lane
 #define LONG_QUADS  4  // TN: output quads of a lane
@@ -109,27 +112,32 @@ static void reference(const struct ww_args *a)
     const enum ww_activation_fn act = brief ? a->spec[3] : a->spec[4];
     const bool first = brief ? a->spec[6] : a->spec[7];
     const size_t plane = (size_t)push->x_plane * 4;
+    float(*w)[4] = malloc(sizeof *w * (size_t)x.c); // of a quad of outputs
+    if (!w)
+        abort();
     for (int b = 0; b < a->batch; b++) {
-        const float *bias = a->i[1] + 4 * (size_t)b * push->w_step, *w = bias + 4 * push->n;
-        for (int o = 0; o < y.c; o++) {
+        const float *bias = a->i[1] + 4 * (size_t)b * push->w_step, *packed = bias + 4 * push->n;
+        for (size_t o = 0; o < push->n; o++) {
+            for (size_t k = 0; k < (size_t)x.c; k++)
+                memcpy(w[k], packed + 4 * (k / 4 * push->w_quad + o / 4 * push->w_tile + o % 4 * 4 + k % 4),
+                       sizeof *w);
             for (size_t p = 0; p < push->pixels; p++) {
                 const float *in = a->i[0] + (size_t)b * x.step * 4 + p * 4;
-                double sum = bias[o];
-                for (int k = 0; k < x.c; k++) {
-                    const float s =
-                        a->i[3] ? a->i[3][ww_at(a->in[3], b, k, 0, 0)] : 1;
-                    const size_t tap = (size_t)(k / 4) * push->w_quad + (size_t)(o / 16) * push->w_tile +
-                                       (size_t)(o % 16 / 4 * 4 + k % 4);
-                    sum += (double)(in[(size_t)(k / 4) * plane + (size_t)(k % 4)] * s) *
-                           w[tap * 4 + (size_t)(o % 4)];
+                double sum[4] = {bias[4 * o], bias[4 * o + 1], bias[4 * o + 2], bias[4 * o + 3]};
+                for (size_t k = 0; k < (size_t)x.c; k++) {
+                    const float s = a->i[3] ? a->i[3][ww_at(a->in[3], b, (int)k, 0, 0)] : 1;
+                    ww_add_quad(sum, in[k / 4 * plane + k % 4] * s, w[k]);
                 }
-                const size_t at = ((size_t)(o / 4) * push->y_plane + p) * 4 + (size_t)(o % 4);
-                const float r = a->i[2] ? a->i[2][(size_t)b * push->r_step * 4 + at] : 0;
-                const float v = ww_activate(act, (float)sum + (first ? r : 0));
-                a->o[0][(size_t)b * push->y_step * 4 + at] = v + (first ? 0 : r);
+                for (size_t i = 0; i < 4 && 4 * o + i < (size_t)y.c; i++) {
+                    const size_t at = (o * push->y_plane + p) * 4 + i;
+                    const float r = a->i[2] ? a->i[2][(size_t)b * push->r_step * 4 + at] : 0;
+                    const float v = ww_activate(act, (float)sum[i] + (first ? r : 0));
+                    a->o[0][(size_t)b * push->y_step * 4 + at] = v + (first ? 0 : r);
+                }
             }
         }
     }
+    free(w);
 }
 
 // A third kind of product: of weights that are each picture's own.

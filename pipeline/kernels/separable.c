@@ -94,16 +94,17 @@ static void reference(const struct ww_args *a)
                                         (int)a->spec[12],
                                         a->i[3] ? &a->i[3][ww_at(a->in[3], b, c, 0, 0)] : NULL, c,
                                         oy, ox));
-                for (int o = 0; o < y.c; o++) {
-                    double sum = bias[o];
+                for (int o = 0; o < y.c; o += 4) {
+                    double sum[4] = {bias[o], bias[o + 1], bias[o + 2], bias[o + 3]};
                     for (int c = 0; c < x.c; c++)
-                        sum += (double)between[c] *
-                               w[(((size_t)(c / 4) * push->n + (size_t)(o / 4)) * 4 + (size_t)(c % 4)) * 4 +
-                                 (size_t)(o % 4)];
-                    float v = ww_activate(a->spec[9], (float)sum);
-                    if (a->i[2])
-                        v += a->i[2][ww_at(a->in[2], b, o, oy, ox)];
-                    a->o[0][ww_at(y, b, o, oy, ox)] = v;
+                        ww_add_quad(sum, between[c],
+                                    w + 16 * ((size_t)(c / 4) * push->n + (size_t)(o / 4)) + 4 * (c % 4));
+                    for (int i = 0; i < 4 && o + i < y.c; i++) {
+                        float v = ww_activate(a->spec[9], (float)sum[i]);
+                        if (a->i[2])
+                            v += a->i[2][ww_at(a->in[2], b, o + i, oy, ox)];
+                        a->o[0][ww_at(y, b, o + i, oy, ox)] = v;
+                    }
                 }
             }
     free(between);
