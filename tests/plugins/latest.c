@@ -246,10 +246,10 @@ static void count_down(gpointer alive, GstMiniObject *where)
 }
 
 // Stopped in the middle, again and again: every buffer is given back.
-static void test_stop(void)
+static void test_stop(int times)
 {
     gint alive = 0;
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < times; i++) {
         struct rig r = rig_open(TINY, "I420", 64, 48);
         for (int k = 0; k < 4; k++) {
             GstBuffer *buffer = rig_grey("I420", 64, 48);
@@ -317,6 +317,7 @@ static void test_growth(void)
 int main(int argc, char **argv)
 {
     gst_init(&argc, &argv);
+    GstElement *keeper = rig_keep_engine();
     test_ride();
     test_flood();
     test_qos();
@@ -324,7 +325,9 @@ int main(int argc, char **argv)
     test_new_stream();
     test_overlay_behind();
     test_latency();
-    test_stop();
+    test_stop(10); // while frames are looked at
+    rig_let_go(keeper);
+    test_stop(4); // while the device is made ready for them
     test_growth();
     return check_done();
 }

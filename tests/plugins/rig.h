@@ -56,6 +56,20 @@ static inline void rig_close(struct rig *r)
     gst_object_unref(r->whole);
 }
 
+// A wwinfer without a stream, so that this process's engine, and what it has compiled, outlives each rig.
+static inline GstElement *rig_keep_engine(void)
+{
+    GstElement *keeper = gst_element_factory_make("wwinfer", NULL);
+    CHECK_CMP(gst_element_set_state(keeper, GST_STATE_PAUSED), !=, GST_STATE_CHANGE_FAILURE);
+    return gst_object_ref_sink(keeper);
+}
+
+static inline void rig_let_go(GstElement *keeper)
+{
+    gst_element_set_state(keeper, GST_STATE_NULL);
+    gst_object_unref(keeper);
+}
+
 // Gives a buffer the stream's next time and pushes it. Takes the buffer.
 static inline void rig_push(struct rig *r, GstBuffer *buffer)
 {

@@ -466,6 +466,7 @@ static void test_activity(void)
 int main(int argc, char **argv)
 {
     gst_init(&argc, &argv);
+    GstElement *keeper = rig_keep_engine();
     test_result();
     test_pose();
     test_formats();
@@ -477,6 +478,7 @@ int main(int argc, char **argv)
     test_rate();
     test_index();
     test_odd_buffers();
+    rig_let_go(keeper); // from here on each opens the device
     test_refusals();
     test_latency();
     test_activity();
