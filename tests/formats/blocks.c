@@ -28,7 +28,7 @@ static void test_decoding(void)
     for (enum ww_type type = WW_Q4_0; type < WW_NUM_TYPES; type++) {
         check_about("decoding %s", ww_type_name(type));
         char name[40];
-        size_t block_bytes, float_bytes;
+        size_t block_bytes = 0, float_bytes = 0;
         snprintf(name, sizeof(name), "%s.blocks", ww_type_name(type));
         void *blocks = read_file(name, &block_bytes);
         snprintf(name, sizeof(name), "%s.f32", ww_type_name(type));
