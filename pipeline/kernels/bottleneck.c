@@ -74,8 +74,7 @@ void ww_bottleneck(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   .macs = (double)x.h * x.w * x.c * wide + (double)y.h * y.w * wide * (k * k + y.c)});
 }
 
-// Weight of a filter packed for pointwise.
-// Of input `in` for the quad of outputs that begins with `out`.
+// Weights of a filter packed for pointwise: of input `in`, for the quad of outputs that begins with `out`.
 static const float *weights(const float *packed, uint32_t n, int in, int out)
 {
     return packed + 4 * n + 16 * ((size_t)(in / 4) * n + (size_t)(out / 4)) + 4 * (in % 4);

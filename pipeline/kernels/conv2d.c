@@ -77,12 +77,12 @@ static void reference(const struct ww_args *a)
     const struct push *p = a->push;
     const float *bias = a->i[1], *packed = bias + 4 * p->n;
     const size_t quads = (size_t)p->kh * p->kw * p->q;
-    float(*w)[16] = malloc(sizeof *w * quads); // of a quad of outputs
+    float *w = malloc(sizeof *w * 16 * quads); // of a quad of outputs
     if (!w)
         abort();
     for (int o = 0; o < (int)p->n; o++) {
         for (size_t i = 0; i < quads; i++)
-            memcpy(w[i], packed + 16 * (i * p->n + (size_t)o), sizeof *w);
+            memcpy(w + 16 * i, packed + 16 * (i * p->n + (size_t)o), sizeof *w * 16);
         for (int b = 0; b < a->batch; b++)
             for (int oy = 0; oy < y.h; oy++)
                 for (int ox = 0; ox < y.w; ox++) {
@@ -92,10 +92,9 @@ static void reference(const struct ww_args *a)
                         const int ix = ox * (int)p->sx + tap % (int)p->kw * (int)p->dx - (int)p->pad_x;
                         if (iy < 0 || iy >= x.h || ix < 0 || ix >= x.w)
                             continue;
-                        const float *in = a->i[0] + ww_at(x, b, 0, iy, ix), (*of_tap)[16] = w + (size_t)tap * p->q;
+                        const float *in = a->i[0] + ww_at(x, b, 0, iy, ix), *of_tap = w + 16 * (size_t)tap * p->q;
                         for (size_t k = 0; k < (size_t)x.c; k++)
-                            ww_add_quad(sum, in[k / 4 * (size_t)(x.h * x.w) * 4 + k % 4],
-                                        of_tap[k / 4] + 4 * (k % 4));
+                            ww_add_quad(sum, in[k / 4 * (size_t)(x.h * x.w) * 4 + k % 4], of_tap + 4 * k);
                     }
                     for (int i = 0; i < 4 && 4 * o + i < y.c; i++)
                         a->o[0][ww_at(y, b, 4 * o + i, oy, ox)] = ww_activate(a->spec[4], (float)sum[i]);
