@@ -56,9 +56,10 @@ void ww_settings_describe(GstElementClass *class)
         "its parameter structure \"watchword\") with a custom meta \"WatchwordResult\" that says" NL
         "somebody looked, and posted on the bus as an element message \"watchword\"." NL NL
         "With mode=sync each buffer waits for its own result: for files, and cameras slower than" NL
-        "the device. With mode=latest the stream never waits: the engine takes the newest frame" NL
-        "when it is free, and a result rides on the next buffer with the index and PTS of the" NL
-        "frame it belongs to. Frames that were replaced by newer ones are counted (stats, QoS)." NL NL
+        "the device. With mode=latest the stream never waits: frames wait for the engine, in order" NL
+        "as long as it keeps up, else the newest alone, and a result rides on the next buffer with" NL
+        "the index and PTS of the frame it belongs to. Frames that were replaced by newer ones are" NL
+        "counted (stats, QoS)." NL NL
         "phrases, threshold and rate change while playing. A missing model, an unknown word or no" NL
         "usable device is an error when the element starts; a device that fails later is a" NL
         "warning, and the stream goes on without results until the engine has it back.",
