@@ -22,7 +22,7 @@ struct ww_tensor ww_sum(struct ww_cmd *g, struct ww_tensor x, struct ww_tensor y
 struct ww_token_positions ww_upload_positions(struct ww_cmd *g, int n, int width, int tokens, int codes)
 {
     const struct ww_token_positions p = {ww_upload_tensor(g, n, 4, 1, tokens),
-                                   ww_upload_tensor(g, n, width / 2, 1, codes)};
+                                         ww_upload_tensor(g, n, width / 2, 1, codes)};
     if (ww_keeps_stages(g)) {
         const struct ww_tensor none = {0}, alone = ww_activation(g, n, width, 1, tokens);
         ww_positions(g, alone, none, p.cells, p.codes);
