@@ -48,14 +48,8 @@ bool ww_inlet_open(struct ww_inlet *inlet, struct ww_device *device, const struc
                    const struct ww_look_params *params, struct ww_plan *into, struct ww_tensor input,
                    struct ww_error *err)
 {
-    const struct ww_packing packing = ww_packing(params->format, params->width, params->height);
-    const uint64_t words = packing.bytes / 4 + 32, reach = device->profile.max_texels; // with what goes before
     *inlet = (struct ww_inlet){.params = *params};
-    if (words > reach)
-        return ww_fail(err, WW_E_MEMORY,
-                       "a frame of %dx%d is %.1f MB; this device reads pictures of at most %.1f MB", params->width,
-                       params->height, (double)packing.bytes / 1e6, 4e-6 * (double)reach);
-    inlet->packed = ww_storage_create(device, packing.bytes + 64ull + 16, WW_PLACE_UPLOAD, err);
+    inlet->packed = ww_picture_storage(device, params, err);
     return inlet->packed && ww_preprocessor_size(pre, params, &inlet->w, &inlet->h, err) &&
            record(inlet, device, pre, into, input, err);
 }

@@ -320,8 +320,7 @@ static void *sit(void *opaque, const struct ww_look_params *params, const struct
     s->found = calloc(LIST_CAP, sizeof *s->found);
     if (!s->found)
         abort();
-    const struct ww_packing packing = ww_packing(params->format, params->width, params->height);
-    s->picture = ww_storage_create(device, packing.bytes + 64ull + 16, WW_PLACE_UPLOAD, err);
+    s->picture = ww_picture_storage(device, params, err);
     if (!s->picture || !ww_input_size(params, INPUT, WW_CENTERNET_STEP, &s->input_w, &s->input_h, err))
         goto fail;
 

@@ -18,6 +18,18 @@ void ww_picture_pack(const struct ww_frame *frame, void *to)
     }
 }
 
+struct ww_storage *ww_picture_storage(struct ww_device *device, const struct ww_look_params *params,
+                                      struct ww_error *err)
+{
+    const struct ww_packing packing = ww_packing(params->format, params->width, params->height);
+    const uint64_t words = packing.bytes / 4 + 32, reach = device->profile.max_texels; // with what goes before
+    if (words <= reach)
+        return ww_storage_create(device, packing.bytes + 64ull + 16, WW_PLACE_UPLOAD, err);
+    ww_fail(err, WW_E_MEMORY, "a frame of %dx%d is %.1f MB; this device reads pictures of at most %.1f MB",
+            params->width, params->height, (double)packing.bytes / 1e6, 4e-6 * (double)reach);
+    return NULL;
+}
+
 static int round_to(double x, int step)
 {
     const int n = (int)lround(x / step) * step;

@@ -5,6 +5,10 @@
 #include "family.h"
 #include "kernels/kernels.h"
 
+// Memory on the device for one packed frame of that shape. WW_E_MEMORY: none is left, or more than the device can
+// read.
+struct ww_storage *ww_picture_storage(struct ww_device *device, const struct ww_look_params *params,
+                                      struct ww_error *err);
 // Copies a frame's planes, packed as ww_prepare reads them.
 void ww_picture_pack(const struct ww_frame *frame, void *to);
 
