@@ -14,6 +14,7 @@ layout(constant_id = 4) const uint ACT = 0;
 layout(constant_id = 5) const bool SCALED = false;
 layout(constant_id = 6) const bool RESIDUAL = false;
 layout(constant_id = 7) const bool FIRST = false; // the residual comes before the activation
+layout(constant_id = 8) const bool WARM = false;
 
 PUSH(uint pixels; uint Q; uint N; uint x_step; uint y_step; uint r_step; uint s_step; uint pairs;
      uint w_step; uint w_tile; uint w_quad; uint block; uint x_plane; uint y_plane;)
@@ -35,7 +36,9 @@ void main()
         const uint last = min(n0 + n, push.N - 1);
         const vec4 bias = quad1(w0_at + last);
         UNROLL for (int m = 0; m < TM; m++) {
-            acc[m * TN + n] = bias + warm(batch * push.y_step + last * push.y_plane + p0 + m * LX);
+            acc[m * TN + n] = bias;
+            if (WARM)
+                acc[m * TN + n] += warm(batch * push.y_step + last * push.y_plane + p0 + m * LX);
             if (FIRST) // between the stores each would wait for memory
                 acc[m * TN + n] += quad2(batch * push.r_step + last * push.y_plane +
                                          min(p0 + m * LX, push.pixels - 1));
