@@ -1,26 +1,10 @@
 // The engine on a device that is lost, hangs or is full: a sentence says so, nothing leaks, and the
 // next frames are looked at as if nothing had happened.
 
-#include "check.h"
-#include "layer.h"
+#include "faulty.h"
 
-#include <dlfcn.h>
 #include <time.h>
 #include <watchword/language.h>
-#include <watchword/watch.h>
-
-enum { W = 96, H = 64, BYTES = W * H * 3 };
-static uint8_t pixels[BYTES];
-static struct faults *faults;
-
-static void strike(enum fault kind, int at, bool lasting)
-{
-    for (int i = 0; i < NUM_FAULTS; i++)
-        faults->calls[i] = faults->at[i] = 0;
-    faults->struck = 0;
-    faults->lasting = lasting;
-    faults->at[kind] = at;
-}
 
 static void calm(void)
 {
@@ -34,14 +18,6 @@ static struct ww_watch *create(struct ww_engine *engine, struct ww_error *err)
                                            .phrases = (const char *[]){"person"}, .num_phrases = 1,
                                            .threshold = 0.01f),
                            err);
-}
-
-static const struct ww_result *look(struct ww_watch *watch, struct ww_error *err)
-{
-    const struct ww_frame frame = {
-        .format = WW_FORMAT_RGB, .width = W, .height = H, .plane = {pixels}, .stride = {W * 3}};
-    *err = (struct ww_error){0};
-    return ww_watch_look(watch, &frame, err);
 }
 
 // What a first frame needs, from the watch on. False: something failed, and `err` says what.
@@ -280,33 +256,11 @@ static void check_language(struct ww_engine *engine, struct ww_watch *watch)
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
 }
 
-// Drivers are unloaded here again and again, so what they leak has no name to suppress it by, and a
-// hanging device keeps all it has: Vulkan's objects are counted instead.
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "detect_leaks=0";
-}
-
 int main(void)
 {
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    const char *path = getenv("WATCHWORD_FAULTS");
-    void *layer = path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
-    faults = layer ? dlsym(layer, FAULTS_SYMBOL) : NULL;
-    if (!faults)
-        check_skip("no layer in $WATCHWORD_FAULTS that makes calls fail");
-    for (int i = 0; i < BYTES; i++)
-        pixels[i] = (uint8_t)((unsigned)i * 2654435761u >> 24);
-
     struct ww_error err = {0};
-    struct ww_engine *engine = ww_engine_open(NULL, &err);
-    struct ww_device_info info = {0};
-    if (CHECK(engine != NULL))
-        ww_engine_device(engine, &info);
-    if (!strcmp(info.kind, "reference"))
-        check_skip("no Vulkan device");
-    if (!CHECK_CMP(faults->objects, >, 0)) // or the layer is not in between
+    struct ww_engine *engine = open_faulty_engine();
+    if (!engine)
         return check_done();
     check_pipelines(engine);
     check_first_frame(engine, false);

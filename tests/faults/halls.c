@@ -1,24 +1,11 @@
 // Streams that share a hall on a device that is full for a while: they are looked at all the same, and together
 // again as soon as there is memory for it. Nothing is tried again with every frame.
 
-#include "check.h"
-#include "layer.h"
+#include "faulty.h"
 
-#include <dlfcn.h>
-#include <watchword/watch.h>
-
-enum { W = 96, H = 72, BYTES = W * H * 3, MAX = 100 };
-static uint8_t pixels[BYTES];
+enum { MAX = 100 };
 static char model[4096];
-static struct faults *faults;
 static struct ww_engine *engine;
-
-static void strike(int at, bool lasting)
-{
-    faults->calls[FAULT_MEMORY] = faults->struck = 0;
-    faults->lasting = lasting;
-    faults->at[FAULT_MEMORY] = at;
-}
 
 static struct ww_watch *create(void)
 {
@@ -32,14 +19,6 @@ static struct ww_watch *create(void)
     if (!CHECK(watch != NULL))
         printf("%s\n", err.text);
     return watch;
-}
-
-static const struct ww_result *look(struct ww_watch *watch, struct ww_error *err)
-{
-    const struct ww_frame frame = {
-        .format = WW_FORMAT_RGB, .width = W, .height = H, .plane = {pixels}, .stride = {W * 3}};
-    *err = (struct ww_error){0};
-    return ww_watch_look(watch, &frame, err);
 }
 
 static struct ww_object first[MAX];
@@ -90,10 +69,10 @@ static void check_growing(struct ww_watch *watches[4], struct ww_watch **other)
     check_looks(watches, 1, 1);
 
     check_about("no memory for the second");
-    strike(1, false);
+    strike(FAULT_MEMORY, 1, false);
     check_look(watches[1]);
     CHECK_CMP(faults->struck, ==, 1);
-    strike(0, false);
+    strike(FAULT_MEMORY, 0, false);
     check_looks(watches, 2, 0);
 
     check_about("another model went");
@@ -101,15 +80,15 @@ static void check_growing(struct ww_watch *watches[4], struct ww_watch **other)
     check_looks(watches, 2, 1);
 
     check_about("no memory for the third, nor for his seat");
-    strike(1, true);
+    strike(FAULT_MEMORY, 1, true);
     CHECK(!look(watches[2], &err) && err.code == WW_E_MEMORY);
     CHECK_CMP(faults->struck, >, 1); // the hall, and the seat
     for (int i = 0; i < 3; i++) {
-        strike(1, true);
+        strike(FAULT_MEMORY, 1, true);
         CHECK(!look(watches[2], &err) && err.code == WW_E_MEMORY);
         CHECK_CMP(faults->struck, ==, 1); // the seat
     }
-    strike(0, false);
+    strike(FAULT_MEMORY, 0, false);
     check_looks(watches, 3, 0);
 
     check_about("the fourth");
@@ -120,33 +99,12 @@ static void check_growing(struct ww_watch *watches[4], struct ww_watch **other)
     check_looks(watches, 3, 0);
 }
 
-// As in engine.c.
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "detect_leaks=0";
-}
-
 int main(void)
 {
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    const char *path = getenv("WATCHWORD_FAULTS");
-    void *layer = path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
-    faults = layer ? dlsym(layer, FAULTS_SYMBOL) : NULL;
-    if (!faults)
-        check_skip("no layer in $WATCHWORD_FAULTS that makes calls fail");
-    for (int i = 0; i < BYTES; i++)
-        pixels[i] = (uint8_t)((unsigned)i * 2654435761u >> 24);
-    snprintf(model, sizeof model, "%s/tests/models/grounding-dino/model", getenv("WATCHWORD_SOURCE"));
-
     struct ww_error err = {0};
-    struct ww_device_info info = {0};
-    engine = ww_engine_open(NULL, &err);
-    if (CHECK(engine != NULL))
-        ww_engine_device(engine, &info);
-    if (!strcmp(info.kind, "reference"))
-        check_skip("no Vulkan device");
-    if (!CHECK_CMP(faults->objects, >, 0)) // or the layer is not in between
+    snprintf(model, sizeof model, "%s/tests/models/grounding-dino/model", getenv("WATCHWORD_SOURCE"));
+    engine = open_faulty_engine();
+    if (!engine)
         return check_done();
     struct ww_watch *other = ww_watch_create(
         engine,
