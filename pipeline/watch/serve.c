@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+enum { SHORTEST_PAUSE_NS = 1000000000 }; // before a seat that was refused is asked for again
+
 // A pass, while the device works on it.
 struct ww_turn {
     struct ww_watch *watches[WW_MAX_BATCH];
@@ -60,12 +62,34 @@ static struct ww_look_params look_params(const struct ww_watch *watch, const str
     return params;
 }
 
+// Whether the last seat asked for would do for this frame.
+static bool is_alike(const struct ww_watch *watch, const struct ww_frame *frame)
+{
+    const struct ww_look_params params = look_params(watch, frame);
+    return same_params(&watch->seat_params, &params) && watch->seat_revision == watch->words->revision;
+}
+
 // Whether what is recorded can be replayed for this frame.
 static bool has_seat(const struct ww_watch *watch, const struct ww_frame *frame)
 {
-    const struct ww_look_params params = look_params(watch, frame);
-    return watch->seat.hall && same_params(&watch->seat_params, &params) &&
-           watch->seat_revision == watch->words->revision;
+    return watch->seat.hall && is_alike(watch, frame);
+}
+
+// Whether a seat was refused for want of memory so short a time ago that trying again would do no more than hold
+// up everybody else. Memory given up since ends that.
+static bool is_refused(const struct ww_watch *watch, const struct ww_frame *frame)
+{
+    return watch->refused.error.code && is_alike(watch, frame) && ww_now_ns() < watch->refused.again_ns &&
+           watch->engine->device->bytes >= watch->refused.bytes;
+}
+
+// At most a tenth of the time goes into what fails.
+static void refuse(struct ww_watch *watch, int64_t tried_ns, const struct ww_error *err)
+{
+    const int64_t pause_ns = 9 * tried_ns;
+    watch->refused.error = *err;
+    watch->refused.again_ns = ww_now_ns() + (pause_ns > SHORTEST_PAUSE_NS ? pause_ns : SHORTEST_PAUSE_NS);
+    watch->refused.bytes = watch->engine->device->bytes;
 }
 
 // A seat for frames of this shape and the words in use; the one there is, if it fits and its hall is large
@@ -77,12 +101,22 @@ static bool need_seat(struct ww_watch *watch, const struct ww_frame *frame, stru
         return false;
     if (has_seat(watch, frame) && (engine->turn || !ww_hall_widen(engine, watch->seat.hall)))
         return true;
+    if (is_refused(watch, frame)) {
+        *err = watch->refused.error;
+        return false;
+    }
     ww_hall_rise(engine, &watch->seat);
     watch->took_ns = 0;
     watch->seat_params = look_params(watch, frame);
     watch->seat_revision = watch->words->revision;
-    return ww_hall_sit(engine, watch->loaded, &watch->seat_params, watch->words,
-                       watch->batch ? watch->batch : ww_hall_default(engine->device), &watch->seat, err);
+    watch->refused.error.code = 0;
+    const int64_t begin_ns = ww_now_ns();
+    const bool ok =
+        ww_hall_sit(engine, watch->loaded, &watch->seat_params, watch->words,
+                    watch->batch ? watch->batch : ww_hall_default(engine->device), &watch->seat, err);
+    if (!ok && err->code == WW_E_MEMORY)
+        refuse(watch, ww_now_ns() - begin_ns, err);
+    return ok;
 }
 
 // The seat borrows from words that are about to be freed: it takes the new ones, or ends.

@@ -41,6 +41,11 @@ struct ww_watch {
     struct seat seat;
     struct ww_look_params seat_params;
     uint32_t seat_revision;
+    struct {
+        struct ww_error error; // code 0: none
+        int64_t again_ns;
+        uint64_t bytes; // in use on the device then
+    } refused;           // when there was no memory for a seat
     int64_t took_ns; // its share of the last look, without what overtook that; 0: not known
     bool overtook;   // in the pause at hand
     struct taken {

@@ -168,6 +168,7 @@ static void check_frame(struct ww_engine *engine, struct ww_watch *watch)
     struct ww_error err;
     check_about("a frame's submit");
     const uint64_t lost = losses(engine);
+    CHECK(look(watch, &err) != NULL);
     strike(FAULT_MEMORY, 1, false);
     check_full(look(watch, &err) != NULL, &err);
     CHECK_CMP(faults->struck, ==, 1);
