@@ -4,6 +4,7 @@
 
 #include "camera.h"
 #include "reach.h"
+#include "sighting.h"
 #include "source.h"
 
 #define MAX_WATCHES ((int)G_N_ELEMENTS(((struct camera_status *)0)->watches))
@@ -11,8 +12,10 @@
 // One wwinfer. The counters are guarded by the camera's mutex.
 struct watch {
     GstElement *infer; // its pipeline's
-    guint64 looked_at, skipped_newer, skipped_rate, failed;
+    guint64 looked_at;
+    struct tally tally;
     guint revision;
+    struct cause failure; // why its last frame could not be looked at; none where it could
     struct rate rate;
 };
 
@@ -28,6 +31,8 @@ struct camera {
     bool watches_open; // models are loaded
     struct capture *capture;
     gint busy; // atomic: tasks of other threads that need the camera
+    gint wording;         // atomic: how many configurations brought words, this one's the last
+    GMutex wording_mutex; // they are taken up one after the other
     guint bus_watch;
     bool stopping;
 
@@ -40,6 +45,7 @@ struct camera {
     struct reach *reach;
     gint64 attempt_us, live_us; // monotonic; 0: not now
     gint64 retry_us;            // when to try again; 0: not waiting
+    gint64 reopen_us;           // the same of watches for which there was no device, or no memory on it
     char activity[160];         // of the engine, when it was asked last ...
     gint64 activity_us;         // ... and when it last changed
     int attempts;               // without success, for the back-off
@@ -54,12 +60,10 @@ struct camera {
     guint64 late;            // of a burst, which no watch was shown
     gint64 frame_us;         // of the last frame; 0: none by this connection
     gint64 last_frame_us;    // the same, by whatever connection
-    gint64 frames_since_us;  // of the connection's first frame
     gint64 interval_us;      // between frames, smoothed towards the longest
     gint64 result_us;        // of the last result; 0: none ever
     gint64 left_us;          // when a frame last left the watches
     struct latency latency;
-    guint64 seq[WW_NUM_TASKS]; // by kind of message
 };
 
 // Makes the right half of the pipeline.
@@ -72,5 +76,7 @@ void camera_open_watches(struct camera *camera);
 // Publishes what is being looked at, then lets go of the models; in the background.
 void camera_close_watches(struct camera *camera);
 
-// Words, threshold and rate of each watch as the configuration has them.
+// Words, threshold and rate of each watch as the configuration has them: at once, while no watch is open; then
+// in the background, for the engine takes up words between two looks.
 void camera_configure_watches(struct camera *camera);
+void camera_reconfigure_watches(struct camera *camera);

@@ -45,24 +45,9 @@ void camera_status(struct camera *c, struct camera_status *out)
         out->watches[i] = (struct watch_status){
             .revision = w->revision, .looked_at = w->looked_at,
             .looked_at_fps = rate_update(&w->rate, w->looked_at, now),
-            .skipped_newer = w->skipped_newer, .skipped_rate = w->skipped_rate,
-            .failed = w->failed,
+            .skipped_newer = w->tally.replaced, .skipped_rate = w->tally.skipped_rate,
+            .failed = w->tally.failed, .failure = w->failure,
         };
     }
     g_mutex_unlock(&c->mutex);
-}
-
-bool camera_is_stuck(struct camera *c, gint64 now_us, gint64 limit_us)
-{
-    if (!c->watches_open || c->state != CAMERA_LIVE)
-        return false;
-    // One that is asked for a result an hour has its own idea of "long".
-    double slowest = 0;
-    for (int i = 0; i < c->words->num_watches; i++)
-        slowest = c->words->watches[i].rate > 0 ? MAX(slowest, 1 / c->words->watches[i].rate)
-                                                : slowest;
-    g_mutex_lock(&c->mutex);
-    const gint64 since = MAX(c->result_us, c->frames_since_us);
-    g_mutex_unlock(&c->mutex);
-    return since && now_us - since > limit_us + (gint64)(slowest * 2e6);
 }

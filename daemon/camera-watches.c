@@ -2,7 +2,6 @@
 
 #include "camera-inner.h"
 #include "log.h"
-#include "sighting.h"
 
 #include <string.h>
 #include <watchword/json_text.h>
@@ -28,15 +27,54 @@ static char *phrases_json(const struct watch_config *watch)
     return out;
 }
 
-void camera_configure_watches(struct camera *camera)
+static void configure(struct camera *camera, const struct stream_config *words)
 {
     for (int i = 0; i < camera->config->num_watches; i++) {
-        const struct watch_config *w = &camera->words->watches[i];
-        char *phrases = w->phrases[0] ? phrases_json(w) : g_strdup("");
-        g_object_set(camera->watches[i].infer, "phrases", phrases, "threshold", (gfloat)w->threshold,
-                     "rate", w->rate, NULL);
+        const struct watch_config *w = &words->watches[i];
+        GstElement *infer = camera->watches[i].infer;
+        char *phrases = w->phrases[0] ? phrases_json(w) : g_strdup(""), *in_force;
+        g_object_get(infer, "phrases", &in_force, NULL);
+        if (strcmp(phrases, in_force) != 0) // the same ones, too, would wait for a look to end
+            g_object_set(infer, "phrases", phrases, NULL);
+        g_object_set(infer, "threshold", (gfloat)w->threshold, "rate", w->rate, NULL);
+        g_free(in_force);
         g_free(phrases);
     }
+}
+
+void camera_configure_watches(struct camera *camera)
+{
+    configure(camera, camera->words);
+}
+
+struct wording {
+    struct camera *camera;
+    const struct stream_config *words;
+    struct config *whole;
+    gint number;
+};
+
+static void take_up(GstElement *bin, void *opaque)
+{
+    (void)bin;
+    struct wording *wording = opaque;
+    struct camera *camera = wording->camera;
+    g_mutex_lock(&camera->wording_mutex);
+    if (wording->number == g_atomic_int_get(&camera->wording)) // or newer ones come right behind
+        configure(camera, wording->words);
+    g_mutex_unlock(&camera->wording_mutex);
+    config_unref(&wording->whole);
+    g_free(wording);
+    g_atomic_int_dec_and_test(&camera->busy);
+}
+
+void camera_reconfigure_watches(struct camera *camera)
+{
+    struct wording *wording = g_new(struct wording, 1);
+    *wording = (struct wording){camera, camera->words, config_ref(camera->words_whole),
+                                g_atomic_int_add(&camera->wording, 1) + 1};
+    g_atomic_int_inc(&camera->busy);
+    gst_element_call_async(camera->watches_bin, take_up, wording, NULL);
 }
 
 // Topic, number and place in the queue have to agree, whatever thread a result comes from.
@@ -50,20 +88,21 @@ static void publish(struct camera *camera, const struct watch_config *watch,
         .decode_ns = captured->decode_ns,
     };
     const char *kind = ww_task_kind(sighting->task);
-    guint64 *seq = &camera->seq[sighting->task];
+    struct numbers *numbers = camera->params.numbers;
+    guint64 *seq = &numbers->results[sighting->task];
     for (int task = 0; task < (int)sighting->task; task++)
         if (strcmp(ww_task_kind((enum ww_task)task), kind) == 0) { // "answer" is two tasks'
-            seq = &camera->seq[task];
+            seq = &numbers->results[task];
             break;
         }
     char *topic = g_strdup_printf("%s/%s/", kind, camera->config->name);
-    g_mutex_lock(&camera->mutex);
+    g_mutex_lock(&numbers->mutex);
     message.seq = (*seq)++;
     const size_t length = ww_message_write(&message, NULL, 0);
     char *text = g_malloc(length + 1);
     ww_message_write(&message, text, length + 1);
     publisher_send(camera->params.publisher, topic, text);
-    g_mutex_unlock(&camera->mutex);
+    g_mutex_unlock(&numbers->mutex);
     g_free(topic);
 }
 
@@ -80,13 +119,31 @@ static void on_sighting(struct camera *camera, int i, const struct sighting *sig
     struct watch *watch = &camera->watches[i];
     watch->looked_at++;
     watch->revision = r->revision;
-    watch->skipped_newer = sighting->replaced;
-    watch->skipped_rate = sighting->skipped_rate;
-    watch->failed = sighting->failed;
+    watch->tally = sighting->tally;
+    watch->failure = (struct cause){0};
     camera->result_us = g_get_monotonic_time();
     latency_add(&camera->latency,
                 (double)(MAX(captured.decode_ns, 0) + r->wait_ns + r->infer_ns) / 1e6);
     g_mutex_unlock(&camera->mutex);
+}
+
+static void on_oversight(struct camera *camera, int i, const struct oversight *oversight)
+{
+    g_mutex_lock(&camera->mutex);
+    struct watch *watch = &camera->watches[i];
+    watch->tally = oversight->tally;
+    cause_set(&watch->failure, CAUSE_OTHER, "%s", oversight->error);
+    g_mutex_unlock(&camera->mutex);
+}
+
+// The watch that a message is from; num_watches: none.
+static int watch_of(const struct camera *camera, const GstMessage *message)
+{
+    int i = 0;
+    while (i < camera->config->num_watches &&
+           GST_MESSAGE_SRC(message) != GST_OBJECT(camera->watches[i].infer))
+        i++;
+    return i;
 }
 
 // On the thread that posted: results do not wait for the main loop.
@@ -95,6 +152,15 @@ static GstBusSyncReply on_sync_message(GstBus *bus, GstMessage *message, void *o
     (void)bus;
     struct camera *camera = opaque;
     struct sighting sighting;
+    struct oversight oversight;
+    const int i = watch_of(camera, message);
+    if (i == camera->config->num_watches)
+        return GST_BUS_PASS;
+    if (oversight_init(&oversight, message)) {
+        on_oversight(camera, i, &oversight);
+        gst_message_unref(message);
+        return GST_BUS_DROP;
+    }
     if (!sighting_init(&sighting, message))
         return GST_BUS_PASS;
     guint64 arrival = 0;
@@ -102,9 +168,7 @@ static GstBusSyncReply on_sync_message(GstBus *bus, GstMessage *message, void *o
     g_mutex_lock(&camera->mutex);
     sighting.result.index += camera->late; // it counts the frames that reached the watch
     g_mutex_unlock(&camera->mutex);
-    for (int i = 0; i < camera->config->num_watches; i++)
-        if (GST_MESSAGE_SRC(message) == GST_OBJECT(camera->watches[i].infer))
-            on_sighting(camera, i, &sighting, (gint64)arrival);
+    on_sighting(camera, i, &sighting, (gint64)arrival);
     sighting_finish(&sighting);
     gst_message_unref(message);
     return GST_BUS_DROP;

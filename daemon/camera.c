@@ -14,6 +14,9 @@
 // Packets that make no picture: the next key frame of a thrifty camera may be this far.
 #define NO_PICTURE_US 10000000
 
+// A device that is full, or gone, when models are loaded may have room later.
+#define REOPEN_US 60000000
+
 // Shaders are compiled and plans recorded for a new size of picture: no camera's fault, as long as there
 // is another one within this.
 #define PREPARE_US 300000000
@@ -64,8 +67,6 @@ static void on_frame(void *opaque)
     if (c->frame_us) {
         const gint64 interval = now - c->frame_us;
         c->interval_us = MAX(interval, c->interval_us - c->interval_us / 16);
-    } else {
-        c->frames_since_us = now;
     }
     c->frame_us = c->last_frame_us = now;
     c->frames++;
@@ -225,11 +226,24 @@ static void on_watch_error(struct camera *c, GstMessage *message)
     struct cause cause;
     gst_message_parse_error(message, &error, NULL);
     char *name = gst_object_get_name(GST_MESSAGE_SRC(message));
-    cause_set(&cause, CAUSE_WATCH, "watch '%s': %s", name, error->message);
+    const bool may_pass = g_error_matches(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT) ||
+                          g_error_matches(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ);
+    cause_set(&cause, CAUSE_WATCH, "watch '%s': %s%s", name, error->message,
+              may_pass ? "; it is tried again every minute" : "");
+    c->reopen_us = may_pass ? g_get_monotonic_time() + REOPEN_US : 0;
     g_free(name);
     g_error_free(error);
     disable(c, &cause);
     camera_close_watches(c);
+}
+
+static void reopen(struct camera *c)
+{
+    c->reopen_us = 0;
+    c->watches_open = false;
+    enter(c, CAMERA_STARTING, NULL);
+    camera_open_watches(c);
+    connect_source(c);
 }
 
 static void on_error(struct camera *c, GstMessage *message)
@@ -395,6 +409,8 @@ void camera_tick(struct camera *c, gint64 now)
         watch_over(c, now);
     else if (c->retry_us && now >= c->retry_us)
         try_again(c);
+    else if (c->reopen_us && now >= c->reopen_us && !g_atomic_int_get(&c->busy))
+        reopen(c);
 }
 
 // -- life -----------------------------------------------------------------------------------------
@@ -417,6 +433,7 @@ struct camera *camera_create(struct config *whole, const struct stream_config *c
 {
     struct camera *c = g_new0(struct camera, 1);
     g_mutex_init(&c->mutex);
+    g_mutex_init(&c->wording_mutex);
     c->config = c->words = config;
     c->config_whole = config_ref(whole);
     c->words_whole = config_ref(whole);
@@ -444,7 +461,12 @@ void camera_update(struct camera *c, struct config *whole, const struct stream_c
     c->words_whole = config_ref(whole);
     config_unref(&old);
     if (c->watches_bin)
-        camera_configure_watches(c);
+        camera_reconfigure_watches(c);
+}
+
+bool camera_is_broken(const struct camera *c)
+{
+    return c->state == CAMERA_DISABLED && c->cause.code == CAUSE_WATCH;
 }
 
 void camera_stop(struct camera *c)
@@ -483,6 +505,7 @@ void camera_destroy(struct camera **camera)
     config_unref(&c->config_whole);
     config_unref(&c->words_whole);
     g_mutex_clear(&c->mutex);
+    g_mutex_clear(&c->wording_mutex);
     g_free(c);
     *camera = NULL;
 }

@@ -36,8 +36,16 @@ const char *camera_state_name(enum camera_state state);
 
 struct camera;
 
+// Of the messages about one stream, whatever cameras it has one after the other: the topics count on.
+struct numbers {
+    GMutex mutex;
+    guint64 results[WW_NUM_TASKS]; // by kind of message; with the mutex until the message is on its way
+    guint64 status;                // the main thread's
+};
+
 struct camera_params {
-    struct publisher *publisher; // must outlive the camera, like all strings here
+    struct publisher *publisher; // must outlive the camera, like the numbers and all strings here
+    struct numbers *numbers;
     const char *epoch;
     const char *device;
     // Called when state or cause changed, on the main thread, not from within camera_create.
@@ -50,9 +58,13 @@ struct camera_params {
 struct camera *camera_create(struct config *config, const struct stream_config *stream,
                              const struct camera_params *params, struct ww_error *err);
 
-// Takes up a configuration that stream_config_same_place: other words, thresholds or rates, live.
+// Takes up a configuration that stream_config_same_place: other words, thresholds or rates, live, each watch
+// as soon as the engine is between two looks.
 void camera_update(struct camera *camera, struct config *config,
                    const struct stream_config *stream);
+
+// Whether it is disabled for a watch that cannot be. Another one, with other words or more memory, may.
+bool camera_is_broken(const struct camera *camera);
 
 // Looks at the time: a few times a second.
 void camera_tick(struct camera *camera, gint64 now_us);
@@ -70,6 +82,7 @@ struct watch_status {
     guint64 looked_at;
     double looked_at_fps;
     guint64 skipped_newer, skipped_rate, failed;
+    struct cause failure; // why its last frame could not be looked at; none where it could
 };
 
 // What a status message tells; see docs/messages.md.
@@ -86,6 +99,3 @@ struct camera_status {
 };
 // Rates are taken over the calls of this function: about once a second.
 void camera_status(struct camera *camera, struct camera_status *out);
-
-// Whether frames go in and none comes out for longer than `limit_us`: the engine hangs.
-bool camera_is_stuck(struct camera *camera, gint64 now_us, gint64 limit_us);

@@ -15,12 +15,12 @@
 // What is being looked at gets so long to be done with.
 #define DRAIN_US 3000000
 
-// A result, or a message's way out, takes no longer than this when all is well.
+// A piece of a look, or a message's way out, takes no longer than this when all is well.
 #define STUCK_US 30000000
 
 struct slot {
     struct camera *camera;
-    guint64 seq; // of its status topic
+    struct numbers *numbers;
 };
 
 struct daemon {
@@ -31,7 +31,7 @@ struct daemon {
     struct speaker speaker;
     GArray *slots;      // struct slot, in the order of the configuration
     GPtrArray *leaving; // cameras that a reload stopped
-    GHashTable *seqs;   // of status topics whose cameras left: name → count
+    GHashTable *numbers; // of all streams that ever were: name → struct numbers
     guint64 seq;
     gint64 started_unix_us, status_due_us, stopping_us; // 0: not stopping
     guint tick, watchdog;
@@ -88,7 +88,7 @@ static void publish_camera(struct daemon *d, struct slot *slot)
 {
     struct camera_status status;
     camera_status(slot->camera, &status);
-    status_publish_camera(&d->speaker, camera_config(slot->camera), &status, slot->seq++);
+    status_publish_camera(&d->speaker, camera_config(slot->camera), &status, slot->numbers->status++);
 }
 
 static guint64 resident_bytes(void)
@@ -148,12 +148,30 @@ static void on_change(void *opaque, struct camera *camera)
 
 // -- cameras --------------------------------------------------------------------------------------
 
+static struct numbers *need_numbers(struct daemon *d, const char *name)
+{
+    struct numbers *numbers = g_hash_table_lookup(d->numbers, name);
+    if (numbers)
+        return numbers;
+    numbers = g_new0(struct numbers, 1);
+    g_mutex_init(&numbers->mutex);
+    g_hash_table_insert(d->numbers, g_strdup(name), numbers);
+    return numbers;
+}
+
+static void free_numbers(void *opaque)
+{
+    struct numbers *numbers = opaque;
+    g_mutex_clear(&numbers->mutex);
+    g_free(numbers);
+}
+
 static bool add_camera(struct daemon *d, GArray *slots, struct config *config,
                        const struct stream_config *stream, struct ww_error *err)
 {
-    struct slot slot = {.seq = (guint64)(gsize)g_hash_table_lookup(d->seqs, stream->name)};
+    struct slot slot = {.numbers = need_numbers(d, stream->name)};
     slot.camera = camera_create(config, stream, &(struct camera_params){
-        .publisher = d->publisher, .epoch = d->epoch, .device = d->config->device,
+        .publisher = d->publisher, .numbers = slot.numbers, .epoch = d->epoch, .device = d->config->device,
         .on_change = on_change, .opaque = d,
     }, err);
     if (!slot.camera)
@@ -168,8 +186,6 @@ static void remove_camera(struct daemon *d, struct slot *slot)
     log_say(WW_LOG_INFO, name, NULL, "removed");
     camera_stop(slot->camera);
     publish_camera(d, slot);
-    // If it comes back under this name, its topic counts on.
-    g_hash_table_insert(d->seqs, g_strdup(name), (void *)(gsize)slot->seq);
     g_ptr_array_add(d->leaving, slot->camera);
 }
 
@@ -197,7 +213,7 @@ static void apply_stream(struct daemon *d, struct config *config, const struct s
                          GArray *slots)
 {
     const int i = find_slot(d, stream->name);
-    if (i >= 0 &&
+    if (i >= 0 && !camera_is_broken(slot_at(d, (guint)i)->camera) &&
         stream_config_same_place(camera_config(slot_at(d, (guint)i)->camera), stream)) {
         struct slot slot = *slot_at(d, (guint)i);
         g_array_remove_index(d->slots, (guint)i);
@@ -312,20 +328,26 @@ static gboolean on_tick(void *opaque)
     return G_SOURCE_CONTINUE;
 }
 
+// What is neither loading nor compiling, and yet does not get on. That nothing comes of looks, or of too many
+// of them too late, is no reason to end what others see.
+static bool engine_hangs(struct daemon *d)
+{
+    char activity[200];
+    struct ww_engine_stats stats;
+    if (!d->engine)
+        return false;
+    ww_engine_activity(d->engine, activity, sizeof(activity));
+    ww_engine_stats(d->engine, &stats);
+    return strcmp(activity, "ready") == 0 && stats.silent_ns / 1000 > STUCK_US;
+}
+
 // The main thread is alive, or this would not run; the others have to show it.
 static gboolean on_watchdog(void *opaque)
 {
     struct daemon *d = opaque;
-    const gint64 now = g_get_monotonic_time();
-    char activity[200] = "";
     struct publisher_stats messages;
     publisher_stats(d->publisher, &messages);
-    if (d->engine)
-        ww_engine_activity(d->engine, activity, sizeof(activity));
-    bool stuck = messages.oldest_us > STUCK_US;
-    for (guint i = 0; i < d->slots->len && strcmp(activity, "ready") == 0; i++)
-        stuck = stuck || camera_is_stuck(slot_at(d, i)->camera, now, STUCK_US);
-    if (stuck)
+    if (messages.oldest_us > STUCK_US || engine_hangs(d))
         log_say(WW_LOG_ERROR, NULL, NULL, "a worker hangs: the watchdog is not fed");
     else
         notify_alive();
@@ -357,7 +379,7 @@ struct daemon *daemon_create(const struct daemon_params *params, struct ww_error
     d->started_unix_us = g_get_real_time();
     d->slots = g_array_new(FALSE, TRUE, sizeof(struct slot));
     d->leaving = g_ptr_array_new();
-    d->seqs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    d->numbers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_numbers);
     ww_message_epoch(d->epoch);
     d->publisher = publisher_create(d->config->endpoint, err);
     d->speaker = (struct speaker){d->publisher, d->epoch};
@@ -406,7 +428,7 @@ void daemon_destroy(struct daemon **daemon)
         camera_destroy(&slot_at(d, i)->camera);
     g_array_unref(d->slots);
     g_ptr_array_unref(d->leaving);
-    g_hash_table_unref(d->seqs);
+    g_hash_table_unref(d->numbers);
     publisher_destroy(&d->publisher);
     ww_engine_close(&d->engine);
     config_unref(&d->config);

@@ -45,12 +45,37 @@ static void read_object(struct ww_object *object, const GstStructure *s)
         read_keypoints(object, keypoints);
 }
 
+static struct tally read_tally(const GstStructure *s)
+{
+    struct tally t = {0};
+    gst_structure_get_uint64(s, "replaced", &t.replaced);
+    gst_structure_get_uint64(s, "skipped-rate", &t.skipped_rate);
+    gst_structure_get_uint64(s, "failed", &t.failed);
+    return t;
+}
+
+static bool is_message(GstMessage *message, const char *name)
+{
+    return GST_MESSAGE_TYPE(message) == GST_MESSAGE_ELEMENT &&
+           gst_structure_has_name(gst_message_get_structure(message), name);
+}
+
+bool oversight_init(struct oversight *oversight, GstMessage *message)
+{
+    if (!is_message(message, "watchword-failure"))
+        return false;
+    const GstStructure *s = gst_message_get_structure(message);
+    const char *error = gst_structure_get_string(s, "error");
+    *oversight = (struct oversight){error ? error : "", read_tally(s)};
+    return true;
+}
+
 bool sighting_init(struct sighting *sighting, GstMessage *message)
 {
     const GstStructure *s = gst_message_get_structure(message);
-    if (GST_MESSAGE_TYPE(message) != GST_MESSAGE_ELEMENT || !gst_structure_has_name(s, "watchword"))
+    if (!is_message(message, "watchword"))
         return false;
-    *sighting = (struct sighting){0};
+    *sighting = (struct sighting){.tally = read_tally(s)};
     struct ww_result *r = &sighting->result;
     guint64 index = 0, pts = GST_CLOCK_TIME_NONE, wait_ns = 0, infer_ns = 0;
     guint revision = 0;
@@ -62,9 +87,6 @@ bool sighting_init(struct sighting *sighting, GstMessage *message)
     gst_structure_get_int(s, "width", &r->width);
     gst_structure_get_int(s, "height", &r->height);
     gst_structure_get_int(s, "captions", &r->num_captions);
-    gst_structure_get_uint64(s, "replaced", &sighting->replaced);
-    gst_structure_get_uint64(s, "skipped-rate", &sighting->skipped_rate);
-    gst_structure_get_uint64(s, "failed", &sighting->failed);
     r->index = index;
     r->pts_ns = GST_CLOCK_TIME_IS_VALID(pts) ? (int64_t)pts : -1;
     r->wait_ns = (int64_t)wait_ns;

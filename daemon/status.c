@@ -57,6 +57,8 @@ static void put_watch(struct ww_json_text *t, const struct watch_config *config,
     ww_json_put_uint(t, "rate", status->skipped_rate);
     ww_json_put_uint(t, "failed", status->failed);
     ww_json_end(t);
+    if (status->failure.code != CAUSE_NONE)
+        ww_json_put_string(t, "error", status->failure.text);
     ww_json_end(t);
 }
 

@@ -52,3 +52,10 @@ GstStructure *ww_message_new(const struct ww_result *r, const struct ww_moment *
     gst_structure_take_value(s, "objects", &objects);
     return s;
 }
+
+GstStructure *ww_message_new_failure(const struct ww_error *err, const struct ww_tally *tally)
+{
+    GstStructure *s = gst_structure_new("watchword-failure", "error", G_TYPE_STRING, err->text, NULL);
+    ww_tally_set(s, tally);
+    return s;
+}

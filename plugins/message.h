@@ -18,3 +18,6 @@ void ww_tally_set(GstStructure *structure, const struct ww_tally *tally);
 GstStructure *ww_message_new(const struct ww_result *result, const struct ww_moment *moment,
                              enum ww_task task, const struct ww_model_info *model,
                              const struct ww_tally *tally);
+
+// A frame that came to nothing.
+GstStructure *ww_message_new_failure(const struct ww_error *err, const struct ww_tally *tally);

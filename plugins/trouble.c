@@ -30,14 +30,19 @@ void ww_trouble_post(GstElement *element, GstMessageType type, const struct ww_e
                              GST_FUNCTION, __LINE__);
 }
 
-void ww_trouble_warn(GstElement *element, gint64 *last_us, const struct ww_error *err)
+bool ww_trouble_due(GstElement *element, gint64 *last_us, gint64 every_us)
 {
     gint64 now = g_get_monotonic_time();
     GST_OBJECT_LOCK(element);
-    bool due = *last_us == 0 || now - *last_us >= WARN_EVERY_US;
-    if (due && err->code != WW_E_STOPPED)
+    bool due = *last_us == 0 || now - *last_us >= every_us;
+    if (due)
         *last_us = now;
     GST_OBJECT_UNLOCK(element);
-    if (due && err->code != WW_E_STOPPED)
+    return due;
+}
+
+void ww_trouble_warn(GstElement *element, gint64 *last_us, const struct ww_error *err)
+{
+    if (ww_trouble_due(element, last_us, WARN_EVERY_US))
         ww_trouble_post(element, GST_MESSAGE_WARNING, err);
 }

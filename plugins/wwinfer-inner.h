@@ -41,7 +41,7 @@ struct _WwInfer {
     guint64 unmapped;     // frames that failed before the library saw them
     struct ww_latency latency;
 
-    gint64 warned_us; // when trouble was last told, see ww_trouble_warn
+    gint64 warned_us, failed_us; // when trouble was last told, in words and in numbers; see trouble.h
 };
 
 // How frames fared so far. With the watch alive: its streaming or callback thread, or watch_lock held.

@@ -95,7 +95,7 @@ gboolean ww_infer_start(GstBaseTransform *base)
     self->mode = now.mode;
     self->next_index = self->first_index = 0;
     self->dropped_told = self->skipped_rate = self->unmapped = 0;
-    self->qos_told_us = self->warned_us = 0;
+    self->qos_told_us = self->warned_us = self->failed_us = 0;
     self->latency = (struct ww_latency){0};
     gst_video_info_init(&self->prepared);
     self->pace = (struct ww_pace){0};

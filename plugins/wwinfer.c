@@ -18,15 +18,10 @@
 GST_DEBUG_CATEGORY_STATIC(wwinfer_debug);
 #define GST_CAT_DEFAULT wwinfer_debug
 
-#define QOS_EVERY_US 1000000
+#define QOS_EVERY_US     1000000
+#define FAILURE_EVERY_US 1000000
 
 G_DEFINE_TYPE(WwInfer, ww_infer, GST_TYPE_BASE_TRANSFORM)
-
-// Tells of a frame that came to nothing.
-static void complain(WwInfer *self, const struct ww_error *err)
-{
-    ww_trouble_warn(GST_ELEMENT(self), &self->warned_us, err);
-}
 
 struct ww_tally ww_infer_tally(WwInfer *self)
 {
@@ -42,6 +37,19 @@ struct ww_tally ww_infer_tally(WwInfer *self)
     };
     g_mutex_unlock(&self->lock);
     return t;
+}
+
+// Tells of a frame that came to nothing. The engine closing is no trouble.
+static void complain(WwInfer *self, const struct ww_error *err)
+{
+    if (err->code == WW_E_STOPPED)
+        return;
+    ww_trouble_warn(GST_ELEMENT(self), &self->warned_us, err);
+    if (!ww_trouble_due(GST_ELEMENT(self), &self->failed_us, FAILURE_EVERY_US))
+        return;
+    struct ww_tally t = ww_infer_tally(self);
+    GstStructure *s = ww_message_new_failure(err, &t);
+    gst_element_post_message(GST_ELEMENT(self), gst_message_new_element(GST_OBJECT(self), s));
 }
 
 static void post_result(WwInfer *self, const struct ww_result *result,

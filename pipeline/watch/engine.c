@@ -11,8 +11,15 @@
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct ww_engine *engines; // of this process
 
+// A sign of life.
+static void get_on(struct ww_engine *engine)
+{
+    atomic_store(&engine->sign_ns, ww_now_ns());
+}
+
 void ww_engine_say(struct ww_engine *engine, const char *text)
 {
+    get_on(engine);
     pthread_mutex_lock(&engine->lock);
     snprintf(engine->activity, sizeof engine->activity, "%s", text);
     pthread_mutex_unlock(&engine->lock);
@@ -20,6 +27,7 @@ void ww_engine_say(struct ww_engine *engine, const char *text)
 
 static void pause_opaque(void *opaque)
 {
+    get_on(opaque);
     ww_watch_pause(opaque);
 }
 
@@ -172,6 +180,7 @@ static void *run(void *opaque)
     pthread_mutex_lock(&engine->lock);
     for (;;) {
         struct job *job = engine->jobs;
+        get_on(engine);
         if (job) { // jobs before frames: somebody waits, and they are few
             engine->jobs = job->next;
             if (!engine->jobs)
@@ -193,6 +202,7 @@ static void *run(void *opaque)
         }
         if (engine->stopping)
             break;
+        atomic_store(&engine->sign_ns, 0);
         pthread_cond_wait(&engine->wake, &engine->lock);
     }
     pthread_mutex_unlock(&engine->lock);
@@ -320,4 +330,6 @@ void ww_engine_stats(struct ww_engine *engine, struct ww_engine_stats *out)
     pthread_mutex_lock(&engine->lock);
     *out = engine->stats;
     pthread_mutex_unlock(&engine->lock);
+    const int64_t sign = atomic_load(&engine->sign_ns);
+    out->silent_ns = sign ? ww_now_ns() - sign : 0;
 }

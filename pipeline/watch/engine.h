@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "models/family.h"
 
@@ -42,6 +43,7 @@ struct ww_engine {
     struct job *jobs, **last_job;
     struct ww_watch *watches; // those with something waiting are served, the longest waiting first
     char activity[160];
+    _Atomic int64_t sign_ns; // when its thread last got on with something; 0: it is at nothing
 
     // The engine thread's own.
     struct ww_device *device; // NULL while it is lost

@@ -56,8 +56,20 @@ def full():
         first = daemon.ear.wait("detection/gate/", 60)
         daemon.ear.wait("detection/gate/", 60, lambda m: m["seq"] >= first["seq"] + 5)
         assert losses(daemon) == 0
+        status = daemon.ear.wait("status/gate/", 60)
+        assert "error" not in status["watches"][0], status
         assert "out of memory" in daemon.log(), daemon.log()[-3000:]
         daemon.stop()
 
 
-run(submit, wait, hang, full)
+def filled():
+    """No frame can be looked at any more: the stream is live, and status says what its watch lacks."""
+    for daemon in faulty("memory 300 lasting", "gate"):
+        daemon.ear.wait("detection/gate/", 60)
+        for failed in (1, 3):
+            status = daemon.ear.wait("status/gate/", 60, lambda m: m["watches"][0]["skipped"]["failed"] >= failed)
+            assert status["state"] == "live" and "out of memory" in status["watches"][0]["error"], status
+        assert daemon.stop() < 3
+
+
+run(submit, wait, hang, full, filled)

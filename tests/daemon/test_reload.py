@@ -35,6 +35,29 @@ def test_streams_come_and_go():
         daemon.stop()
 
 
+def test_elsewhere():
+    """A stream that comes from another place is a new camera; its topics count on, which the ear checks."""
+    with Daemon({"t": stream("test:ball")}) as daemon:
+        for url in ("test:snow", "test:smpte"):
+            before = daemon.ear.wait("detection/t/", FIRST)
+            daemon.configure({"t": stream(url)})
+            daemon.reload()
+            daemon.ear.wait("status/t/", 10, lambda m: m["url"] == url)
+            daemon.ear.wait("detection/t/", 20, lambda m: m["seq"] > before["seq"] + 5)
+
+
+def test_corrected():
+    """A word that is none ends a stream; the right one, the same file or none at all begin it anew."""
+    with Daemon({"t": stream("test:ball", {"phrases": ["persn"]})}) as daemon:
+        assert "persn" in daemon.wait_state("t", "disabled", FIRST, cause="watch")["cause"]["text"]
+        daemon.reload()
+        daemon.wait_state("t", "starting")
+        daemon.wait_state("t", "disabled", cause="watch")
+        daemon.configure({"t": stream("test:ball", {"phrases": ["person"]})})
+        daemon.reload()
+        daemon.ear.wait("detection/t/", FIRST)
+
+
 def test_bad_file():
     with Daemon({"t": stream("test:ball")}) as daemon:
         daemon.ear.wait("detection/t/", FIRST)
@@ -48,5 +71,5 @@ def test_bad_file():
 
 
 if __name__ == "__main__":
-    run(test_words, test_streams_come_and_go, test_bad_file)
+    run(test_words, test_streams_come_and_go, test_elsewhere, test_corrected, test_bad_file)
     sys.exit(0)

@@ -94,6 +94,15 @@ static void check_pipelines(struct ww_engine *engine)
     printf("pipelines: %d attempts\n", n - 1);
 }
 
+// Whoever watches over it sees that it waits for work, whatever came of the work before.
+static void check_calm(struct ww_engine *engine)
+{
+    struct ww_engine_stats stats;
+    for (int i = 0; ww_engine_stats(engine, &stats), stats.silent_ns && i < 100; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    CHECK_CMP(stats.silent_ns, ==, 0);
+}
+
 static uint64_t losses(struct ww_engine *engine)
 {
     struct ww_engine_stats stats;
@@ -172,7 +181,9 @@ static void check_frame(struct ww_engine *engine, struct ww_watch *watch)
     strike(FAULT_MEMORY, 1, false);
     check_full(look(watch, &err) != NULL, &err);
     CHECK_CMP(faults->struck, ==, 1);
+    check_calm(engine);
     CHECK(look(watch, &err) != NULL);
+    check_calm(engine);
     CHECK_CMP(losses(engine), ==, lost);
 }
 

@@ -321,10 +321,11 @@ static void read_environment(void)
     static const char *const names[NUM_FAULTS] = {"memory", "compile", "submit", "wait", "hang",
                                              "starve"};
     const char *text = getenv("WATCHWORD_FAULT");
-    char name[16];
+    char name[16], how[16] = "";
     int at;
-    if (!text || sscanf(text, "%15s %d", name, &at) != 2)
+    if (!text || sscanf(text, "%15s %d %15s", name, &at, how) < 2)
         return;
+    watchword_faults.lasting = !strcmp(how, "lasting");
     for (int i = 0; i < NUM_FAULTS; i++)
         if (!strcmp(name, names[i]))
             watchword_faults.at[i] = at;

@@ -3,7 +3,7 @@
 // It lies between the loader and the real driver, so everything above is what users run. A program
 // names it in VK_INSTANCE_LAYERS and holds its file in $WATCHWORD_FAULTS, which it may open with
 // dlopen to steer it: the loader's layer is the same object. A program that knows nothing of it is
-// steered by $WATCHWORD_FAULT, "KIND N": the Nth call of that kind fails, once.
+// steered by $WATCHWORD_FAULT, "KIND N": the Nth call of that kind fails, once; "KIND N lasting": all from it on.
 
 #pragma once
 

@@ -58,6 +58,7 @@ struct ww_engine_stats {
     uint64_t plans_recorded;     // forward passes recorded for a size
     uint64_t device_bytes;       // allocated on the device now
     uint64_t device_losses;      // times the device was lost and reopened
+    int64_t silent_ns;           // since the work at hand last got on; 0: there is none
 };
 WW_API void ww_engine_stats(struct ww_engine *engine, struct ww_engine_stats *out);
 
