@@ -44,7 +44,8 @@ struct numbers {
 };
 
 struct camera_params {
-    struct publisher *publisher; // must outlive the camera, like the numbers and all strings here
+    struct publisher *publisher; // must outlive the camera, like the numbers and strings here that are not
+                                 // its configuration's
     struct numbers *numbers;
     const char *epoch;
     const char *device;

@@ -171,7 +171,7 @@ static bool add_camera(struct daemon *d, GArray *slots, struct config *config,
 {
     struct slot slot = {.numbers = need_numbers(d, stream->name)};
     slot.camera = camera_create(config, stream, &(struct camera_params){
-        .publisher = d->publisher, .numbers = slot.numbers, .epoch = d->epoch, .device = d->config->device,
+        .publisher = d->publisher, .numbers = slot.numbers, .epoch = d->epoch, .device = config->device,
         .on_change = on_change, .opaque = d,
     }, err);
     if (!slot.camera)
@@ -273,9 +273,9 @@ void daemon_reload(struct daemon *d)
     for (guint i = 0; i < problems->len; i++)
         log_say(WW_LOG_ERROR, NULL, NULL, "%s", (char *)problems->pdata[i]);
     if (config && (strcmp(config->endpoint, d->config->endpoint) != 0 ||
-                   strcmp(config->device, d->config->device) != 0)) {
-        log_say(WW_LOG_ERROR, NULL, NULL, "%s: publish.endpoint and device change only with a restart",
-                d->params.config_path);
+                   strcmp(config->device, d->config->device) != 0 || config->batch != d->config->batch)) {
+        log_say(WW_LOG_ERROR, NULL, NULL,
+                "%s: publish.endpoint, device and batch change only with a restart", d->params.config_path);
         config_unref(&config);
     }
     if (config && !keeps_trust(d, config))
