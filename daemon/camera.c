@@ -15,7 +15,7 @@
 #define NO_PICTURE_US 10000000
 
 // A device that is full, or gone, when models are loaded may have room later.
-#define REOPEN_US 60000000
+#define REOPEN_US 20000000
 
 // Shaders are compiled and plans recorded for a new size of picture: no camera's fault, as long as there
 // is another one within this.
@@ -229,7 +229,7 @@ static void on_watch_error(struct camera *c, GstMessage *message)
     const bool may_pass = g_error_matches(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT) ||
                           g_error_matches(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ);
     cause_set(&cause, CAUSE_WATCH, "watch '%s': %s%s", name, error->message,
-              may_pass ? "; it is tried again every minute" : "");
+              may_pass ? "; it is tried again in 20 s" : "");
     c->reopen_us = may_pass ? g_get_monotonic_time() + REOPEN_US : 0;
     g_free(name);
     g_error_free(error);

@@ -72,4 +72,14 @@ def filled():
         assert daemon.stop() < 3
 
 
-run(submit, wait, hang, full, filled)
+def no_room():
+    """There is no memory for a model: the stream is tried again, and then it is live."""
+    for daemon in faulty("memory 8", "gate"):
+        status = daemon.wait_state("gate", "disabled", 60, cause="watch")
+        assert "out of memory" in status["cause"]["text"], status
+        daemon.ear.wait("detection/gate/", 60)
+        assert daemon.wait_state("gate", "live")["reconnects"] == 0
+        daemon.stop()
+
+
+run(submit, wait, hang, full, filled, no_room)
