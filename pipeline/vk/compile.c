@@ -261,7 +261,7 @@ static void tell(struct compile *c, const struct job *job, int done)
         c->device->activity(c->device->activity_opaque, text);
 }
 
-// Dispatches everything once, in this thread. With the mutex held.
+// Dispatches everything once, in this thread, with a pause behind each. With the mutex held.
 static bool use_all(struct compile *c, bool (*use)(void *opaque, int launch, struct ww_error *err),
                     void *opaque, struct ww_error *err)
 {
@@ -286,6 +286,12 @@ static bool use_all(struct compile *c, bool (*use)(void *opaque, int launch, str
         job->state = ok ? USED : MADE;
         if (!ok)
             return ww_within(err, "kernel '%s'", l->kernel->name);
+        pthread_mutex_unlock(&c->mutex);
+        if (c->device->pause)
+            c->device->pause(c->device->pause_opaque);
+        pthread_mutex_lock(&c->mutex);
+        if (c->device->lost)
+            return ww_fail(err, WW_E_DEVICE, "the device was lost");
     }
     return true;
 }

@@ -148,7 +148,9 @@ bool ww_hall_sit(struct ww_engine *engine, struct loaded *loaded, const struct w
     if (!hall)
         return false;
     ww_engine_say(engine, "recording");
+    hall->busy = true; // what runs for this seat may pause, too
     void *own = family->sit(hall->own, params, words, err);
+    hall->busy = false;
     ww_engine_say(engine, "ready");
     if (own) {
         *seat = (struct seat){.hall = hall, .own = own, .next = hall->seats};

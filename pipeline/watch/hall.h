@@ -19,7 +19,7 @@ struct hall {
     int room;      // frames at once, now
     int refused;   // seats for which it could not be made larger; 0: it always could
     uint64_t full_bytes; // of all that was in use on the device then
-    bool busy;     // it is being looked at frames in
+    bool busy;     // frames are looked at in it, or a seat is made
     uint64_t bytes; // of device memory, without seats
     void *own;     // the family's
     struct seat *seats;

@@ -3,7 +3,8 @@
 // Nobody waits for company: what is there when the device gets free goes together, and a frame that comes
 // alone goes alone. A watch that has to be made ready (a first frame, another shape, other words) is the first
 // of its batch, never one of those that join, so that it holds up nobody who was ready. Between the pieces of
-// a long look short ones of other halls overtake it.
+// a long look short ones of other halls overtake it, and all of them do while kernels are compiled for one that
+// is made ready.
 
 #include "watch-inner.h"
 
@@ -11,7 +12,7 @@
 
 enum { SHORTEST_PAUSE_NS = 1000000000 }; // before a seat that was refused is asked for again
 
-// A pass, while the device works on it.
+// A pass, while the device works on it; or what makes one watch ready.
 struct ww_turn {
     struct ww_watch *watches[WW_MAX_BATCH];
     int num;
@@ -93,7 +94,7 @@ static void refuse(struct ww_watch *watch, int64_t tried_ns, const struct ww_err
 }
 
 // A seat for frames of this shape and the words in use; the one there is, if it fits and its hall is large
-// enough. Within another's look no hall changes.
+// enough. Within another's turn no hall changes: who overtakes has his seat.
 static bool need_seat(struct ww_watch *watch, const struct ww_frame *frame, struct ww_error *err)
 {
     struct ww_engine *engine = watch->engine;
@@ -110,12 +111,14 @@ static bool need_seat(struct ww_watch *watch, const struct ww_frame *frame, stru
     watch->seat_params = look_params(watch, frame);
     watch->seat_revision = watch->words->revision;
     watch->refused.error.code = 0;
-    const int64_t begin_ns = ww_now_ns();
+    struct ww_turn turn = {.begin_ns = ww_now_ns(), .expected_ns = INT64_MAX, .began = true};
+    engine->turn = &turn;
     const bool ok =
         ww_hall_sit(engine, watch->loaded, &watch->seat_params, watch->words,
                     watch->batch ? watch->batch : ww_hall_default(engine->device), &watch->seat, err);
+    engine->turn = NULL;
     if (!ok && err->code == WW_E_MEMORY)
-        refuse(watch, ww_now_ns() - begin_ns, err);
+        refuse(watch, ww_now_ns() - turn.begin_ns - turn.overtaken_ns, err);
     return ok;
 }
 
