@@ -63,6 +63,15 @@ static void print_status(FILE *file, const struct cJSON *message)
     const double fps = json_number(message, "fps", 0);
     if (fps > 0)
         fprintf(file, "; %.1f frames a second", fps);
+    for (const struct cJSON *w = json_first(json_at(message, "watches")); w; w = json_next(w)) {
+        const char *error = json_text(w, "error", NULL);
+        if (!error)
+            continue;
+        fputs("; watch '", file);
+        print_clean(file, json_text(w, "name", "?"));
+        fputs("': ", file);
+        print_clean(file, error);
+    }
 }
 
 void readable_print(FILE *file, const struct cJSON *message)
