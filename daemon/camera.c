@@ -42,8 +42,10 @@ static void enter(struct camera *c, enum camera_state state, const struct cause 
     static const struct cause none;
     cause = cause ? cause : &none;
     if (c->state == state && c->cause.code == cause->code &&
-        strcmp(c->cause.text, cause->text) == 0)
+        (state == CAMERA_STALLED || strcmp(c->cause.text, cause->text) == 0)) {
+        c->cause = *cause; // for how long is in every status, and need not be told at once
         return;
+    }
     if (c->state != state)
         c->since_unix_us = g_get_real_time();
     c->state = state;
