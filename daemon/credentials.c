@@ -8,6 +8,11 @@
 
 #define MAX_SECRET_BYTES 1024
 
+// Who else may do what with a secret. systemd lets its service read a credential by an access control
+// list, whose mask stands where the group's rights were: 0440, owned by root.
+#define OPEN_FILE       077
+#define OPEN_CREDENTIAL 027
+
 static void forget(char **secret)
 {
     if (*secret)
@@ -16,8 +21,8 @@ static void forget(char **secret)
     *secret = NULL;
 }
 
-// The file's one line, without its end.
-static char *read_secret(const char *path, struct ww_error *err)
+// The file's one line, without its end; none of the modes `too_open` may be set.
+static char *read_secret(const char *path, mode_t too_open, struct ww_error *err)
 {
     char text[MAX_SECRET_BYTES + 1];
     struct stat st;
@@ -25,8 +30,9 @@ static char *read_secret(const char *path, struct ww_error *err)
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st) < 0) {
         ww_fail(err, WW_E_FILE, "%s cannot be read: %s", path, g_strerror(errno));
-    } else if (!S_ISREG(st.st_mode) || st.st_mode & 077) {
-        ww_fail(err, WW_E_FILE, "%s is not a file that only its owner can read (chmod 600)", path);
+    } else if (!S_ISREG(st.st_mode) || st.st_mode & too_open) {
+        ww_fail(err, WW_E_FILE, "%s is not a file that only %s can read (chmod %o)", path,
+                too_open == OPEN_FILE ? "its owner" : "this service", 0660 & ~too_open);
     } else {
         const ssize_t size = read(fd, text, sizeof(text));
         char *newline = size > 0 ? memchr(text, '\n', (size_t)size) : NULL;
@@ -49,7 +55,7 @@ static bool read_credential(const char *name, struct credentials *out, struct ww
     if (!folder)
         return ww_fail(err, WW_E_FILE, "systemd gave no credentials, so there is none named \"%s\" "
                                        "(LoadCredential=%s:PATH in the unit)", name, name);
-    char *path = g_build_filename(folder, name, NULL), *secret = read_secret(path, err);
+    char *path = g_build_filename(folder, name, NULL), *secret = read_secret(path, OPEN_CREDENTIAL, err);
     g_free(path);
     if (!secret)
         return false;
@@ -69,7 +75,7 @@ bool credentials_read(const struct stream_config *stream, struct credentials *ou
     *out = (struct credentials){0};
     if (stream->credential)
         return read_credential(stream->credential, out, err);
-    if (stream->password_file && !(out->password = read_secret(stream->password_file, err)))
+    if (stream->password_file && !(out->password = read_secret(stream->password_file, OPEN_FILE, err)))
         return false;
     if (!stream->password_file)
         out->password = g_strdup(stream->password);

@@ -8,7 +8,8 @@ struct credentials {
     char *user, *password; // NULL where the camera needs none
 };
 
-// WW_E_FILE: a password file or a systemd credential cannot be read, or others can read it, too.
+// WW_E_FILE: a password file or a systemd credential cannot be read, or others can read it, too (of a
+// credential its group may: systemd gives it that way).
 // Nothing of a password is in the text.
 bool credentials_read(const struct stream_config *stream, struct credentials *out,
                       struct ww_error *err);

@@ -2,7 +2,9 @@
 
 #include <config-text.h>
 #include <config.h>
+#include <credentials.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -214,6 +216,48 @@ static void test_files(void)
     g_free(text);
 }
 
+// Whether a stream gets its password from `path` with that mode.
+static bool is_read(const struct stream_config *stream, const char *path, mode_t mode)
+{
+    struct credentials login;
+    struct ww_error err = {0};
+    check_about("mode %04o", mode);
+    chmod(path, mode);
+    const bool ok = credentials_read(stream, &login, &err);
+    if (ok)
+        CHECK_STR(login.password, "geheim");
+    else
+        CHECK_HAS(err.text, stream->credential ? "only this service can read (chmod 640)"
+                                               : "only its owner can read (chmod 600)");
+    credentials_clear(&login);
+    check_about("%s", "");
+    return ok;
+}
+
+// systemd 254 and later give credentials by an access control list, whose mask a group's rights show.
+static void test_credentials(void)
+{
+    char folder[] = "/tmp/watchword-test-XXXXXX";
+    if (!CHECK(mkdtemp(folder)))
+        return;
+    char *path = g_build_filename(folder, "gate", NULL);
+    setenv("CREDENTIALS_DIRECTORY", folder, 1);
+    struct stream_config given = {.credential = (char *)"gate"};
+    struct stream_config own = {.user = (char *)"viewer", .password_file = path};
+    CHECK(g_file_set_contents(path, "viewer:geheim\n", -1, NULL));
+    CHECK(is_read(&given, path, 0400));
+    CHECK(is_read(&given, path, 0440));
+    CHECK(!is_read(&given, path, 0444));
+    CHECK(!is_read(&given, path, 0460));
+    CHECK(g_file_set_contents(path, "geheim\n", -1, NULL));
+    CHECK(is_read(&own, path, 0400));
+    CHECK(!is_read(&own, path, 0440));
+    unsetenv("CREDENTIALS_DIRECTORY");
+    unlink(path);
+    rmdir(folder);
+    g_free(path);
+}
+
 // A file of nothing but mistakes is answered with a page, not with a book.
 static void test_many(void)
 {
@@ -235,6 +279,7 @@ int main(void)
     test_good();
     test_redaction();
     test_files();
+    test_credentials();
     test_many();
     return check_done();
 }
