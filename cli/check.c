@@ -9,8 +9,9 @@ int cmd_check(int argc, char **argv)
 {
     static const struct manual manual = {
         .usage = "check [FILE]",
-        .about = "Checks a configuration completely, as watchwordd does before it starts, without\n"
-                 "starting anything. FILE is /etc/watchword/watchword.json unless told otherwise.\n"
+        .about = "Checks a configuration as watchwordd does before it starts, and its watches' models,\n"
+                 "words and sizes as well, without starting anything. FILE is\n"
+                 "/etc/watchword/watchword.json unless told otherwise.\n"
                  "Each error names file, path, what was found and what is allowed.",
         .examples = "  watchword check\n"
                     "  watchword check ./watchword.json && systemctl reload watchwordd",

@@ -14,7 +14,9 @@
 #include "daemon.h"
 #include "log.h"
 
-enum { EXIT_USAGE = 2 };
+// EXIT_CONFIG is what systemd knows by that name: the unit does not start again what only its author can
+// set right.
+enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
 
 static const char usage[] =
     "Usage: watchwordd [OPTION]…\n"
@@ -27,7 +29,8 @@ static const char usage[] =
     "  --help              print this, and end\n"
     "\n"
     "SIGHUP reads the configuration again; SIGTERM and SIGINT end it in order.\n"
-    "Exit status: 0 ended as asked, 1 failed or the configuration is wrong, 2 wrong usage.\n";
+    "Exit status: 0 ended as asked, 1 failed, or --check-config found something wrong, 2 wrong usage,\n"
+    "78 the configuration is wrong.\n";
 
 struct options {
     const char *config_path;
@@ -135,6 +138,13 @@ static int check(const char *path, const struct config *config, GPtrArray *probl
     return EXIT_SUCCESS;
 }
 
+static int refuse(GPtrArray *problems)
+{
+    for (guint i = 0; i < problems->len; i++)
+        log_say(WW_LOG_ERROR, NULL, NULL, "%s", (char *)problems->pdata[i]);
+    return EXIT_CONFIG;
+}
+
 // What to do: -1, or the status to exit with at once.
 static int parse(int argc, char **argv, struct options *out)
 {
@@ -189,10 +199,13 @@ int main(int argc, char **argv)
     choose_caches();
     GPtrArray *problems = g_ptr_array_new_with_free_func(g_free);
     struct config *config = config_load(options.config_path, problems);
-    if (options.check || !config) {
-        status = check(options.config_path, config, problems);
-    } else {
+    if (!options.check)
         log_init(options.log_level);
+    if (options.check) {
+        status = check(options.config_path, config, problems);
+    } else if (!config) {
+        status = refuse(problems);
+    } else {
         gst_init(NULL, NULL);
         status = run(&options, config);
     }

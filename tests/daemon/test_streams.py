@@ -150,8 +150,21 @@ def test_check_config_words():
             assert line.startswith(f"{config}: streams.gate.watches[{i}]: ") and says in line, line
 
 
+def test_wrong_config():
+    """A file that is wrong: said once, and by a status that tells systemd that a restart does not help."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = os.path.join(folder, "w.json")
+        with open(config, "w", encoding="utf-8") as file:
+            json.dump({"streams": {"gate": {"url": "test:ball", "watches": [{"rate": -1}]}}}, file)
+        for name, says in ((config, "streams.gate.watches[0].rate: found -1"), (folder + "/no", "No such file")):
+            out = subprocess.run([DAEMON, "--config", name], stderr=subprocess.PIPE, text=True, timeout=60,
+                                 check=False)
+            assert out.returncode == 78 and out.stderr.count(says) == 1, out
+            assert len(out.stderr.splitlines()) == 1, out
+
+
 if __name__ == "__main__":
     run(test_codecs, test_poses_and_detections, test_camera_clock, test_broken_delays_nobody,
         test_every_frame, test_file_ends, test_last_words, test_ear_in_c, test_socket_is_one_daemons,
-        test_without_plugin, test_check_config_words)
+        test_without_plugin, test_check_config_words, test_wrong_config)
     sys.exit(0)

@@ -146,6 +146,26 @@ def check_unit(root):
             check(not bad, "systemd-analyze verify " + "; ".join(bad))
 
 
+def check_starts(root, prefix, libdir, scratch):
+    """What the unit does about a configuration that is wrong, and one of which only a word is."""
+    unit = next((open(p).read() for p in installed(root) if p.endswith("watchwordd.service")), "")
+    allowed = int((re.search(r"^LimitNOFILE=(\d+)$", unit, re.M) or [0, 0])[1])
+    check(allowed >= 1000 * 5, f"descriptors for 1000 cameras: LimitNOFILE={allowed}")
+    env = {**os.environ, "LD_LIBRARY_PATH": root + libdir,
+           "WATCHWORD_MODELS": f"{root}{prefix}/share/watchword/models"}
+    for name, watch in (("word", {"phrases": ["persn"]}), ("file", {"phrase": "person"})):
+        with open(f"{scratch}/{name}.json", "w", encoding="utf-8") as file:
+            json.dump({"streams": {"gate": {"url": "test:ball", "watches": [watch]}}}, file)
+    for before in re.findall(r"^ExecStartPre=(?!-)\S*/(watchwordd.*)$", unit, re.M):
+        ran = run(*f"{root}{prefix}/bin/{before} --config {scratch}/word.json".split(), env=env)
+        check(ran.returncode == 0, f"{before} lets a wrong word pass")
+    ran = run(f"{root}{prefix}/bin/watchwordd", "--config", f"{scratch}/file.json", env=env)
+    kept = re.search(r"^RestartPreventExitStatus=(.*)$", unit, re.M)
+    check(kept and str(ran.returncode) in kept[1].split(),
+          f"a wrong configuration, status {ran.returncode}, is not tried again")
+    check(ran.stdout.count("\n") == 1 and "watches[0]" in ran.stdout, "it is told once: " + ran.stdout.strip())
+
+
 def check_manuals(root):
     for page in (p for p in installed(root) if "/share/man/" in p):
         if shutil.which("man"):
@@ -179,6 +199,7 @@ def main():
         check_program(root, libdir, scratch)
         check_plugin(root, libdir, scratch)
         check_unit(root)
+        check_starts(root, prefix, libdir, scratch)
         check_manuals(root)
         check_command(root, prefix, libdir)
     print(f"{failed} failed")
