@@ -131,7 +131,8 @@ static bool read_size(const char *text, int out[2])
         return false;
     const char *rest = end + 1;
     const long height = strtol(rest, &end, 10);
-    if (end == rest || *end || width < 1 || height < 1 || width > 16384 || height > 16384)
+    if (end == rest || *end || width < 1 || height < 1 || width > WW_INPUT_MAX_SIDE ||
+        height > WW_INPUT_MAX_SIDE)
         return false;
     out[0] = (int)width;
     out[1] = (int)height;
@@ -161,7 +162,8 @@ static bool store(const char *command, const struct option *o, const char *text)
     case OPTION_SIZE:
         if (read_size(text, o->out))
             return true;
-        complain("%s: --%s '%s' is no size; sizes are written as 512x384", command, o->name, text);
+        complain("%s: --%s '%s' is no size; sizes are written as 512x384, up to %d a side", command, o->name,
+                 text, WW_INPUT_MAX_SIDE);
         return false;
     case OPTION_REAL:
     case OPTION_WHOLE:

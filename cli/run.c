@@ -81,7 +81,7 @@ static bool read_options(struct session *s, int argc, char **argv, int *status)
          "first frame as a picture (.png)",
          OPTION_TEXT, &s->overlay},
         {"input-size", "N", "longer side of the network's input, px [the model's own]",
-         OPTION_WHOLE, &s->input_size, 16, 4096},
+         OPTION_WHOLE, &s->input_size, 16, WW_INPUT_MAX_SIDE},
         {"input", "WxH", "force its size, stretching the frame", OPTION_SIZE, s->input},
         {"json", NULL, "JSON lines, which is what it prints anyway", OPTION_FLAG, &json},
         {0},

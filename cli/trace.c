@@ -202,7 +202,7 @@ int cmd_trace(int argc, char **argv)
         {"case", "FILE", "a JSON file that says all this", OPTION_TEXT, &s.case_path},
         {"stages", "GLOB", "only stages of these names [all]", OPTION_TEXT, &s.stages},
         {"input-size", "N", "longer side of the network's input, px [the model's own]",
-         OPTION_WHOLE, &s.input_size, 16, 4096},
+         OPTION_WHOLE, &s.input_size, 16, WW_INPUT_MAX_SIDE},
         {"input", "WxH", "force its size, stretching the picture", OPTION_SIZE, s.input},
         {"device", "N|NAME", "which device, or \"reference\" [$WATCHWORD_DEVICE, or the best]",
          OPTION_TEXT, &s.device},

@@ -122,9 +122,9 @@ static const struct field watch_fields[] = {
     {"threshold", read_real, offsetof(struct watch_config, threshold), 0, 1},
     {"nms", read_real, offsetof(struct watch_config, nms), 0, 1},
     {"rate", read_real, offsetof(struct watch_config, rate), 0, 1000},
-    {"input_size", read_int, offsetof(struct watch_config, input_size), 32, WW_FRAME_MAX_SIDE},
-    {"input_width", read_int, offsetof(struct watch_config, input_width), 32, WW_FRAME_MAX_SIDE},
-    {"input_height", read_int, offsetof(struct watch_config, input_height), 32, WW_FRAME_MAX_SIDE},
+    {"input_size", read_int, offsetof(struct watch_config, input_size), 32, WW_INPUT_MAX_SIDE},
+    {"input_width", read_int, offsetof(struct watch_config, input_width), 32, WW_INPUT_MAX_SIDE},
+    {"input_height", read_int, offsetof(struct watch_config, input_height), 32, WW_INPUT_MAX_SIDE},
     {0},
 };
 

@@ -117,7 +117,8 @@ static void check_words(const char *path, const struct stream_config *stream, GP
         const struct watch_config *w = &stream->watches[i];
         struct ww_error err = {0};
         if (!ww_model_check(w->model, w->task, (const char *const *)w->phrases,
-                            (int)g_strv_length(w->phrases), &err))
+                            (int)g_strv_length(w->phrases), &err) ||
+            !ww_model_check_input(w->model, w->input_size, w->input_width, w->input_height, &err))
             g_ptr_array_add(problems, g_strdup_printf("%s: streams.%s.watches[%d]: %s", path,
                                                       stream->name, i, err.text));
     }

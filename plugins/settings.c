@@ -150,19 +150,19 @@ static void install_running(GObjectClass *class)
                          "Longer side of the network's input in pixels; the other side follows "
                          "the picture's shape. Smaller is faster and overlooks small things. "
                          "0: the model's own choice",
-                         0, 16384, 0, READY));
+                         0, WW_INPUT_MAX_SIDE, 0, READY));
     g_object_class_install_property(
         class, WW_PROP_INPUT_WIDTH,
         g_param_spec_int("input-width", "Input width",
                          "Width of the network's input in pixels, with input-height, stretching "
                          "the picture to that shape. 0: see input-size",
-                         0, 16384, 0, READY));
+                         0, WW_INPUT_MAX_SIDE, 0, READY));
     g_object_class_install_property(
         class, WW_PROP_INPUT_HEIGHT,
         g_param_spec_int("input-height", "Input height",
                          "Height of the network's input in pixels, with input-width. "
                          "0: see input-size",
-                         0, 16384, 0, READY));
+                         0, WW_INPUT_MAX_SIDE, 0, READY));
     g_object_class_install_property(
         class, WW_PROP_BATCH,
         g_param_spec_int("batch", "Batch",

@@ -320,6 +320,7 @@ const struct ww_family ww_family_deformable_detr = {
     .name = "deformable_detr",
     .load = load,
     .unload = unload,
+    .step = 1,
     .check = check,
     .understand = understand,
     .threshold = own_threshold,

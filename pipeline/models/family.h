@@ -102,6 +102,8 @@ struct ww_family {
                   const char *variant, struct ww_model_info *info, struct ww_error *err);
     void (*unload)(struct ww_device *device, void *model);
 
+    int step; // sides of the network's input that a watch forces are multiples of it
+
     // What can be said of a task and words by the configuration alone; NULL: nothing.
     bool (*check)(const struct ww_json *config, enum ww_task task, const char *const *phrases,
                   int num_phrases, struct ww_error *err);

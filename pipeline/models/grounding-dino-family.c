@@ -183,6 +183,7 @@ const struct ww_family ww_family_grounding_dino = {
     .name = "grounding-dino",
     .load = load,
     .unload = unload,
+    .step = 1,
     .check = check,
     .understand = understand,
     .threshold = own_threshold,

@@ -509,6 +509,7 @@ const struct ww_family ww_family_nano = {
     .name = "nano",
     .load = load,
     .unload = unload,
+    .step = WW_CENTERNET_STEP,
     .check = check,
     .understand = understand,
     .threshold = own_threshold,

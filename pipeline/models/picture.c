@@ -3,8 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_INPUT 4096
-
 void ww_picture_pack(const struct ww_frame *frame, void *to)
 {
     const struct ww_packing packing = ww_packing(frame->format, frame->width, frame->height);
@@ -36,22 +34,30 @@ static int round_to(double x, int step)
     return n < step ? step : n;
 }
 
+bool ww_input_check(int size, int width, int height, int step, struct ww_error *err)
+{
+    if ((width || height) && (width < step || height < step || width > WW_INPUT_MAX_SIDE ||
+                              height > WW_INPUT_MAX_SIDE || width % step || height % step))
+        return step > 1 ? ww_fail(err, WW_E_CONFIG,
+                                  "input of %dx%d: width and height must be multiples of %d, up to %d",
+                                  width, height, step, WW_INPUT_MAX_SIDE)
+                        : ww_fail(err, WW_E_CONFIG, "input of %dx%d: width and height must be from 1 to %d",
+                                  width, height, WW_INPUT_MAX_SIDE);
+    return !size || (size >= step && size <= WW_INPUT_MAX_SIDE) ||
+           ww_fail(err, WW_E_CONFIG, "input size %d: must be from %d to %d", size, step, WW_INPUT_MAX_SIDE);
+}
+
 bool ww_input_size(const struct ww_look_params *params, int standard, int step, int *w, int *h,
                    struct ww_error *err)
 {
+    if (!ww_input_check(params->input_size, params->input_width, params->input_height, step, err))
+        return false;
     if (params->input_width || params->input_height) {
         *w = params->input_width;
         *h = params->input_height;
-        if (*w < step || *h < step || *w > MAX_INPUT || *h > MAX_INPUT || *w % step || *h % step)
-            return ww_fail(err, WW_E_CONFIG,
-                           "input of %dx%d: width and height must be multiples of %d, up to %d", *w,
-                           *h, step, MAX_INPUT);
         return true;
     }
     const int size = params->input_size ? params->input_size : standard;
-    if (size < step || size > MAX_INPUT)
-        return ww_fail(err, WW_E_CONFIG, "input size %d: must be from %d to %d", size, step,
-                       MAX_INPUT);
     const double scale = (double)size / fmax(params->width, params->height);
     *w = round_to(params->width * scale, step);
     *h = round_to(params->height * scale, step);

@@ -12,6 +12,10 @@ struct ww_storage *ww_picture_storage(struct ww_device *device, const struct ww_
 // Copies a frame's planes, packed as ww_prepare reads them.
 void ww_picture_pack(const struct ww_frame *frame, void *to);
 
+// Whether a network whose sides are multiples of `step` can have an input that a watch was told, as in
+// ww_watch_params. WW_E_CONFIG.
+bool ww_input_check(int size, int width, int height, int step, struct ww_error *err);
+
 // The network input for a frame: `input_width` x `input_height` if given, else the longer side
 // `input_size` (0: `standard`), the other by the frame's aspect; both rounded to multiples of `step`.
 // WW_E_CONFIG: out of range.

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_SIDE = 4096, MAX_BYTES = 1 << 20, BILINEAR = 2 };
+enum { MAX_SIDE = WW_INPUT_MAX_SIDE, MAX_BYTES = 1 << 20, BILINEAR = 2 };
 
 static bool read_size(const struct ww_json *config, struct ww_preprocessor *p, struct ww_error *err)
 {

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "models/family.h"
+#include "models/picture.h"
 #include "watch/install_paths.h" // WW_MODELS_DIR
 
 #define MAX_ROOTS        32
@@ -144,23 +145,40 @@ bool ww_model_home(char *dir, size_t size, struct ww_error *err)
     return ok;
 }
 
+// What its config.json says, and whose it is; NULL: none, or nobody's.
+static struct ww_json *read_config(const char *model, const struct ww_family **family, struct ww_error *err)
+{
+    char dir[512];
+    if (!ww_model_find(model, dir, sizeof dir, err))
+        return NULL;
+    struct ww_json *config = ww_family_config(dir, err);
+    if (!config)
+        return NULL;
+    const char *type = ww_json_string(ww_json_get(config, "model_type"));
+    *family = ww_family_find(type);
+    if (!*family) {
+        ww_fail(err, WW_E_UNSUPPORTED, "%s/config.json: model_type '%.60s' is no family that this build has",
+                dir, type ? type : "");
+        ww_json_free(&config);
+    }
+    return config;
+}
+
 bool ww_model_check(const char *model, enum ww_task task, const char *const *phrases,
                     int num_phrases, struct ww_error *err)
 {
-    char dir[512], path[600];
-    if (!ww_model_find(model, dir, sizeof dir, err))
-        return false;
-    snprintf(path, sizeof path, "%s/config.json", dir);
-    struct ww_json *config = ww_family_config(dir, err);
-    if (!config)
-        return false;
-    const char *type = ww_json_string(ww_json_get(config, "model_type"));
-    const struct ww_family *family = ww_family_find(type);
-    const bool ok =
-        family ? !family->check || family->check(config, task, phrases, num_phrases, err)
-               : ww_fail(err, WW_E_UNSUPPORTED,
-                         "%s: model_type '%.60s' is no family that this build has", path,
-                         type ? type : "");
+    const struct ww_family *family;
+    struct ww_json *config = read_config(model, &family, err);
+    const bool ok = config && (!family->check || family->check(config, task, phrases, num_phrases, err));
+    ww_json_free(&config);
+    return ok;
+}
+
+bool ww_model_check_input(const char *model, int size, int width, int height, struct ww_error *err)
+{
+    const struct ww_family *family;
+    struct ww_json *config = read_config(model, &family, err);
+    const bool ok = config && ww_input_check(size, width, height, family->step, err);
     ww_json_free(&config);
     return ok;
 }

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/picture.h"
+
 #define PATIENCE_NS 150000000 // how long a frame may wait and still be looked at before a newer one
 
 // Creating ---------------------------------------------------------------------------------------
@@ -61,8 +63,10 @@ static void create_job(struct ww_engine *engine, void *opaque)
     watch->loaded = ww_engine_load(engine, c->params->model ? c->params->model : "nano", c->err);
     if (!watch->loaded)
         return;
-    watch->words = understand(watch, c->params->phrases, c->params->thresholds, c->params->num_phrases, 1,
-                              c->err);
+    if (ww_input_check(watch->input_size, watch->input_width, watch->input_height,
+                       watch->loaded->family->step, c->err))
+        watch->words = understand(watch, c->params->phrases, c->params->thresholds, c->params->num_phrases,
+                                  1, c->err);
     if (!watch->words) {
         ww_engine_unload(engine, watch->loaded);
         return;

@@ -56,6 +56,7 @@ def test_broken_delays_nobody():
             "nobody": stream("rtsp://no-such-host.invalid/cam"),
             "hung": stream(silent.url, timeout_ms=2000),
             "wrong": stream("test:ball", {"phrases": ["a word that no model knows"]}),
+            "odd": {"url": "test:ball", "watches": [{"input_width": 500, "input_height": 384}]},
             "good": stream(camera.url),
         }
         silent.fault("hang 60")
@@ -64,6 +65,8 @@ def test_broken_delays_nobody():
             daemon.wait_state("nobody", "reconnecting", cause="unknown-host")
             daemon.ear.wait("detection/good/", FIRST)
             daemon.wait_state("wrong", "disabled", cause="watch")
+            text = daemon.wait_state("odd", "disabled", cause="watch")["cause"]["text"]
+            assert "input of 500x384: width and height must be multiples of 32" in text, text
             daemon.wait_state("hung", "reconnecting", cause="timeout")
             heard = daemon.ear.listen(4 * SLOW)
             good = [m["_mono"] for m in heard if m["_topic"] == "detection/good/"]
@@ -139,14 +142,16 @@ def test_check_config_words():
     with tempfile.TemporaryDirectory() as folder:
         config = os.path.join(folder, "w.json")
         watches = [{"phrases": ["person"]}, {"name": "b", "phrases": ["persn"]},
-                   {"name": "c", "task": "caption"}, {"name": "d", "model": "nono"}]
+                   {"name": "c", "task": "caption"}, {"name": "d", "model": "nono"},
+                   {"name": "e", "input_width": 500, "input_height": 384}]
         with open(config, "w", encoding="utf-8") as file:
             json.dump({"streams": {"gate": {"url": "test:ball", "watches": watches}}}, file)
         out = subprocess.run([DAEMON, "--check-config", "--config", config], stderr=subprocess.PIPE,
                              text=True, timeout=60, check=False)
         lines = out.stderr.splitlines()
-        assert out.returncode == 1 and len(lines) == 3, out
-        for line, (i, says) in zip(lines, ((1, "near: person"), (2, "'caption'"), (3, "no model"))):
+        assert out.returncode == 1 and len(lines) == 4, out
+        for line, (i, says) in zip(lines, ((1, "near: person"), (2, "'caption'"), (3, "no model"),
+                                           (4, "multiples of 32"))):
             assert line.startswith(f"{config}: streams.gate.watches[{i}]: ") and says in line, line
 
 

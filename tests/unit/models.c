@@ -232,6 +232,38 @@ static void test_check(void)
     CHECK_CMP((int)err.code, ==, WW_E_FILE);
 }
 
+// And so is the size of the network's input: nano's sides are multiples of 32.
+static void test_check_input(void)
+{
+    static const struct {
+        int size, width, height;
+        const char *problem; // NULL: none
+    } cases[] = {
+        {0, 0, 0, NULL}, {500, 0, 0, NULL}, {4096, 0, 0, NULL}, {0, 512, 384, NULL}, {0, 4096, 32, NULL},
+        {31, 0, 0, "input size 31: must be from 32 to 4096"}, {4097, 0, 0, "from 32 to 4096"},
+        {0, 500, 384, "input of 500x384: width and height must be multiples of 32, up to 4096"},
+        {0, 512, 300, "multiples of 32"}, {0, 4128, 384, "up to 4096"}, {0, 512, 0, "multiples of 32"},
+    };
+    struct ww_error err;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        check_about("%d, %dx%d", cases[i].size, cases[i].width, cases[i].height);
+        const bool ok = ww_model_check_input(path("words"), cases[i].size, cases[i].width, cases[i].height,
+                                             &err);
+        CHECK_CMP(ok, ==, !cases[i].problem);
+        if (!ok && cases[i].problem) {
+            CHECK_CMP((int)err.code, ==, WW_E_CONFIG);
+            CHECK_HAS(err.text, cases[i].problem);
+        }
+    }
+    check_about("%s", "");
+    put("words/config.json", "{\"model_type\":\"deformable_detr\"}");
+    CHECK(ww_model_check_input(path("words"), 0, 1333, 801, &err));
+    CHECK(!ww_model_check_input(path("words"), 0, 4097, 801, &err));
+    CHECK_HAS(err.text, "from 1 to 4096");
+    CHECK(!ww_model_check_input(path("no-such"), 0, 0, 0, &err));
+    CHECK_CMP((int)err.code, ==, WW_E_FILE);
+}
+
 int main(void)
 {
     const char *source = getenv("WATCHWORD_SOURCE");
@@ -244,6 +276,7 @@ int main(void)
     test_verify_config();
     test_verify_nano(source);
     test_check();
+    test_check_input();
     char command[200];
     snprintf(command, sizeof(command), "rm -r %s", root);
     CHECK_CMP(system(command), ==, 0);

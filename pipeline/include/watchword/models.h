@@ -27,6 +27,11 @@ WW_API bool ww_model_home(char *dir, size_t size, struct ww_error *err);
 WW_API bool ww_model_check(const char *model, enum ww_task task, const char *const *phrases,
                            int num_phrases, struct ww_error *err);
 
+// Whether the model is there and its network can have an input of that size, as in ww_watch_params; as far
+// as its config.json tells. WW_E_FILE, WW_E_UNSUPPORTED (family), WW_E_CONFIG.
+WW_API bool ww_model_check_input(const char *model, int size, int width, int height,
+                                 struct ww_error *err);
+
 // Calls `each` for every model directory found, a name once (the first wins). `digest` is "", for
 // it takes reading all weights: ww_model_verify does that. `family` is "" if config.json is broken.
 WW_API void ww_model_list(void (*each)(void *opaque, const struct ww_model_info *info),

@@ -81,6 +81,8 @@ struct ww_result {
 typedef void (*ww_result_fn)(void *opaque, const struct ww_result *result,
                              const struct ww_error *err);
 
+#define WW_INPUT_MAX_SIDE 4096 // px
+
 struct ww_watch_params {
     const char *model; // "nano", "nano:thunder", or a directory; copied
     enum ww_task task;
@@ -92,7 +94,8 @@ struct ww_watch_params {
     // reported; 1: all are; 0: the model's own rule (nano: 0.6, others: all, as they were trained to).
     float nms;
     // Network input, px; 0: the model's own choice. `input_size` is the longer side, the other
-    // follows the frame's aspect. Width and height together force a size, stretching the frame.
+    // follows the frame's aspect. Width and height together force a size, stretching the frame; nano's are
+    // multiples of 32. All up to WW_INPUT_MAX_SIDE.
     int input_size, input_width, input_height;
     // How many frames, this watch's and those of others that have the same model, task, input size and
     // number here, may be looked at in one pass, where they wait at the same time; results are the same.
