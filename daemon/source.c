@@ -39,6 +39,15 @@ static void on_decoded_pad(GstElement *decoder, GstPad *pad, struct source *s)
     gst_caps_unref(caps);
 }
 
+// decodebin lets nothing out until it has seen all streams. MJPEG has one, but its demuxer says so only if
+// told: otherwise 10 s or 2 MB of pictures are gathered first.
+static void on_part(GstBin *decoder, GstElement *element, void *opaque)
+{
+    (void)decoder, (void)opaque;
+    if (g_object_class_find_property(G_OBJECT_GET_CLASS(element), "single-stream"))
+        g_object_set(element, "single-stream", TRUE, NULL);
+}
+
 GstElement *source_add_decoder(struct source *s, struct ww_error *err)
 {
     GstElement *decoder = source_add(s, "decodebin", err);
@@ -49,6 +58,7 @@ GstElement *source_add_decoder(struct source *s, struct ww_error *err)
     g_object_set(decoder, "caps", caps, "expose-all-streams", FALSE, NULL);
     gst_caps_unref(caps);
     g_signal_connect(decoder, "pad-added", G_CALLBACK(on_decoded_pad), s);
+    g_signal_connect(decoder, "element-added", G_CALLBACK(on_part), NULL);
     return decoder;
 }
 

@@ -285,6 +285,48 @@ def test_never_there():
             assert len([e for e in locked.events if e["event"] == "client"]) >= 3
 
 
+class Film(Quiet):
+    """MJPEG: one picture again and again, ten times a second."""
+
+    def do_GET(self):
+        with open(os.path.join(os.environ["WATCHWORD_SOURCE"], "tests", "plugins", "people.jpg"), "rb") as file:
+            picture = file.read()
+        self.server.asked.append(time.monotonic())
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while self.server.lost != len(self.server.asked):
+                self.wfile.write(b"--next\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n"
+                                 % (len(picture), picture))
+                time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def film():
+    """A camera that sends MJPEG by HTTP; `lost` is the number of the connection that it ends."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Film) as server:
+        server.asked, server.lost = [], 0
+        server.url = f"http://127.0.0.1:{server.server_port}/film"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_film_by_http():
+    """The first picture is a result, however small pictures are."""
+    with film() as camera, Daemon({"gate": stream(camera.url)}) as daemon:
+        daemon.ear.wait("detection/gate/", FIRST)
+        assert len(camera.asked) == 1, "it was lost before its first picture"
+        camera.lost = 1
+        daemon.wait_state("gate", "reconnecting", cause="ended")
+        daemon.wait_state("gate", "live")
+        took = daemon.ear.wait("detection/gate/")["_mono"] - camera.asked[-1]
+        print(f"  back {took:.2f} s after it was asked")
+        assert len(camera.asked) == 2 and took < BACK * SLOW, took
+        daemon.stop()
+
+
 def test_memory_is_flat():
     """Forty losses: what the first ten took is all there is."""
     if SANITIZED:
@@ -306,5 +348,6 @@ def test_memory_is_flat():
 if __name__ == "__main__":
     run(test_certificates, test_certificates_https, test_faults, test_descriptions, test_jump_and_resize, test_lossy_udp, test_noise, test_silence,
         test_short_silence, test_garbage, test_killed_and_started_again, test_never_there,
+        test_film_by_http,
         test_memory_is_flat)
     sys.exit(0)
