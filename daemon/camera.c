@@ -393,7 +393,7 @@ static void watch_over(struct camera *c, gint64 now)
                          : packet_age < timeout ? MAX(timeout, NO_PICTURE_US)
                                                 : timeout;
     const gint64 stalled = MAX(MIN(STALLED_MIN_US, timeout / 2), STALLED_INTERVALS * interval);
-    if (!c->watches_open && !frame_us && stats.packets)
+    if (!c->watches_open && !frame_us && stats.at_gate)
         return; // pictures wait at the gate
     struct cause cause;
     explain(c, &stats, frame_us != 0, silent, packet_age, &cause);

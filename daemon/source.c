@@ -227,7 +227,11 @@ static GstPadProbeReturn on_out(GstPad *pad, GstPadProbeInfo *info, void *opaque
 
 static GstPadProbeReturn on_gate(GstPad *pad, GstPadProbeInfo *info, void *opaque)
 {
-    (void)pad, (void)info, (void)opaque;
+    (void)pad, (void)info;
+    struct source *s = opaque;
+    g_mutex_lock(&s->mutex);
+    s->stats.at_gate = true;
+    g_mutex_unlock(&s->mutex);
     return GST_PAD_PROBE_OK; // stay blocked
 }
 
@@ -282,7 +286,7 @@ struct source *source_create(const struct source_params *params, struct ww_error
     }
     gst_bin_add(GST_BIN(params->pipeline), s->bin);
     // The gate first: probes are called in order, and a picture counts when it goes through.
-    s->gate = gst_pad_add_probe(s->out, GST_PAD_PROBE_TYPE_BLOCK_DOWNSTREAM, on_gate, NULL, NULL);
+    s->gate = gst_pad_add_probe(s->out, GST_PAD_PROBE_TYPE_BLOCK_DOWNSTREAM, on_gate, s, NULL);
     gst_pad_add_probe(s->out,
                       GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM |
                           GST_PAD_PROBE_TYPE_EVENT_FLUSH,

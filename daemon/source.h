@@ -44,7 +44,8 @@ struct source_stats {
     gint64 packet_us;       // monotonic time of the last packet; 0: none yet
     gint64 caps_us;         // since when the watches are made ready for its pictures; 0: they are
     gint64 ready_us;        // when they were; 0: not yet
-    guint64 packets;        // since it was created
+    guint64 packets;        // since it was created, where they are seen
+    bool at_gate;           // something waits, or waited, for the gate to open
     guint64 received, lost; // RTP packets by the jitter buffer's count; 0 without RTP
     char encoding[32];      // what the camera announced, "H264"; "" not known
 };

@@ -327,6 +327,22 @@ def test_film_by_http():
         daemon.stop()
 
 
+def test_slow_start():
+    """Pictures come while the engine is busy with something else for longer than the timeout: they wait."""
+    if SANITIZED:
+        return  # it would be busy for minutes
+    busy = {"url": "test:ball?fps=1", "every_frame": True, "watches": [{"input_size": 2560}]}
+    with film() as camera, Daemon({"busy": busy}) as daemon:
+        daemon.ear.wait("detection/busy/", FIRST)
+        daemon.configure({"busy": busy, "gate": stream(camera.url, timeout_ms=700)})
+        daemon.reload()
+        daemon.wait_state("gate", "live", 60)
+        took = daemon.ear.messages[-1]["_mono"] - camera.asked[0]
+        print(f"  live {took:.1f} s after it was asked")
+        assert len(camera.asked) == 1, "it was lost while it waited"
+        daemon.process.kill()
+
+
 def test_memory_is_flat():
     """Forty losses: what the first ten took is all there is."""
     if SANITIZED:
@@ -348,6 +364,6 @@ def test_memory_is_flat():
 if __name__ == "__main__":
     run(test_certificates, test_certificates_https, test_faults, test_descriptions, test_jump_and_resize, test_lossy_udp, test_noise, test_silence,
         test_short_silence, test_garbage, test_killed_and_started_again, test_never_there,
-        test_film_by_http,
+        test_film_by_http, test_slow_start,
         test_memory_is_flat)
     sys.exit(0)
