@@ -49,6 +49,9 @@ struct camera {
     char activity[160];         // of the engine, when it was asked last ...
     gint64 activity_us;         // ... and when it last changed
     int attempts;               // without success, for the back-off
+    int in_vain;                // of these, those that ended with ...
+    enum cause_code vain;       // ... this, the last cause that takes patience
+    gint64 password_ns;         // since when the password that was tried last is in its file; 0: in none
     bool knock;                 // see whether anybody is there before trying
     bool udp;                   // transport for now
     guint64 reconnects;

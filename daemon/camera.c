@@ -11,6 +11,19 @@
 #define BACKOFF_MAX_US   1000000
 #define STABLE_US        5000000 // live for so long: the next loss starts with a short wait again
 
+// Where a camera is there, and its answer will be the same soon after: so many waits are as usual, for one that
+// is not quite up yet, then each is twice the last. Cameras lock accounts over passwords that are wrong again and
+// again.
+static const struct {
+    int usual;
+    gint64 most_us; // 0: all are as usual
+} patience[NUM_CAUSES] = {
+    [CAUSE_UNAUTHORIZED] = {4, 60000000}, // 2.5 s
+    [CAUSE_NOT_FOUND] = {12, 10000000},   // 10 s
+    [CAUSE_NO_VIDEO] = {12, 10000000},
+    [CAUSE_CODEC] = {12, 10000000},
+};
+
 // Packets that make no picture: the next key frame of a thrifty camera may be this far.
 #define NO_PICTURE_US 10000000
 
@@ -118,10 +131,27 @@ static void disable(struct camera *c, const struct cause *cause)
     enter(c, CAMERA_DISABLED, cause);
 }
 
-static void retry_later(struct camera *c)
+static bool is_network(const struct camera *c)
 {
-    const gint64 wait = MIN((gint64)BACKOFF_FIRST_US << MIN(c->attempts, 10), BACKOFF_MAX_US);
+    return c->config->kind == SOURCE_RTSP || c->config->kind == SOURCE_HTTP;
+}
+
+// For how long to leave it alone after one more try, which ended so.
+static gint64 next_wait(struct camera *c, enum cause_code code)
+{
+    const gint64 usual = MIN((gint64)BACKOFF_FIRST_US << MIN(c->attempts, 10), BACKOFF_MAX_US);
     c->attempts++;
+    if (!is_network(c) || !patience[code].most_us)
+        return usual;
+    c->in_vain = code == c->vain ? c->in_vain + 1 : 1;
+    c->vain = code;
+    const int doublings = MIN(c->in_vain - patience[code].usual, 10);
+    return doublings <= 0 ? usual : MIN((gint64)BACKOFF_MAX_US << doublings, patience[code].most_us);
+}
+
+static void retry_later(struct camera *c, enum cause_code code)
+{
+    const gint64 wait = next_wait(c, code);
     c->retry_us = g_get_monotonic_time() + (gint64)((double)wait * g_random_double_range(0.75, 1.25));
 }
 
@@ -129,11 +159,11 @@ static void lose(struct camera *c, const struct cause *cause)
 {
     const bool was_live = c->live_us != 0;
     if (was_live && g_get_monotonic_time() - c->live_us > STABLE_US)
-        c->attempts = 0;
+        c->attempts = c->in_vain = 0;
     c->live_us = 0;
     c->reconnects += was_live;
     disconnect(c);
-    retry_later(c);
+    retry_later(c, cause->code);
     enter(c, CAMERA_RECONNECTING, cause);
 }
 
@@ -150,6 +180,7 @@ static void connect_source(struct camera *c)
     c->attempt_us = g_get_monotonic_time();
     c->retry_us = 0;
     c->warning = (struct cause){0};
+    c->password_ns = credentials_changed_ns(c->config);
     capture_reset(c->capture);
     g_mutex_lock(&c->mutex);
     c->frame_us = 0;
@@ -207,13 +238,12 @@ static void on_source_error(struct camera *c, GstMessage *message)
 {
     struct cause cause;
     cause_from_message(&cause, message, c->config->shown);
-    const bool network = c->config->kind == SOURCE_RTSP || c->config->kind == SOURCE_HTTP;
     if (cause.code == CAUSE_TRANSPORT && c->config->transport == TRANSPORT_AUTO)
         c->udp = !c->udp;
     if (c->config->kind == SOURCE_FILE || c->config->kind == SOURCE_TEST) {
         disconnect(c);
         enter(c, CAMERA_ENDED, &cause);
-    } else if (cause.code == CAUSE_UNREACHABLE && network) {
+    } else if (cause.code == CAUSE_UNREACHABLE && is_network(c)) {
         disconnect(c);
         c->knock = false;
         knock(c); // finds out why
@@ -403,16 +433,28 @@ static void watch_over(struct camera *c, gint64 now)
         enter(c, CAMERA_STALLED, &cause);
 }
 
+// What was refused may have been replaced.
+static bool has_new_password(const struct camera *c)
+{
+    return c->cause.code == CAUSE_UNAUTHORIZED && credentials_changed_ns(c->config) != c->password_ns;
+}
+
 void camera_tick(struct camera *c, gint64 now)
 {
     if (c->stopping)
         return;
     if (c->source)
         watch_over(c, now);
-    else if (c->retry_us && now >= c->retry_us)
+    else if (c->retry_us && (now >= c->retry_us || has_new_password(c)))
         try_again(c);
     else if (c->reopen_us && now >= c->reopen_us && !g_atomic_int_get(&c->busy))
         reopen(c);
+}
+
+void camera_hurry(struct camera *c)
+{
+    if (c->retry_us)
+        c->retry_us = g_get_monotonic_time();
 }
 
 // -- life -----------------------------------------------------------------------------------------

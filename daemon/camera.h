@@ -9,7 +9,8 @@
 //
 //     starting ──> live <──> stalled      stalled: connected, but no pictures for a while
 //        │          │           │
-//        └────> reconnecting <──┘         with a cause; back-off to a second, with jitter
+//        └────> reconnecting <──┘         with a cause; back-off to a second, with jitter, and further
+//                                         where the camera is there and refuses
 //     ended     a file is over
 //     disabled  by the configuration, or a watch that cannot be (cause)
 //
@@ -69,6 +70,9 @@ bool camera_is_broken(const struct camera *camera);
 
 // Looks at the time: a few times a second.
 void camera_tick(struct camera *camera, gint64 now_us);
+
+// A camera that is waited for is tried with the next tick.
+void camera_hurry(struct camera *camera);
 
 // Begins to end it: what is being looked at is still published. Then wait until camera_is_stopped.
 void camera_stop(struct camera *camera);

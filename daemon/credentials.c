@@ -83,6 +83,17 @@ bool credentials_read(const struct stream_config *stream, struct credentials *ou
     return true;
 }
 
+gint64 credentials_changed_ns(const struct stream_config *stream)
+{
+    const char *folder = stream->credential ? g_getenv("CREDENTIALS_DIRECTORY") : NULL;
+    char *path = folder ? g_build_filename(folder, stream->credential, NULL)
+                        : g_strdup(stream->password_file);
+    struct stat st;
+    const bool there = path && stat(path, &st) == 0;
+    g_free(path);
+    return there ? st.st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_mtim.tv_nsec : 0;
+}
+
 void credentials_clear(struct credentials *credentials)
 {
     forget(&credentials->user);

@@ -13,4 +13,8 @@ struct credentials {
 // Nothing of a password is in the text.
 bool credentials_read(const struct stream_config *stream, struct credentials *out,
                       struct ww_error *err);
+
+// When the file that the password is in was last changed, ns; 0: there is none.
+gint64 credentials_changed_ns(const struct stream_config *stream);
+
 void credentials_clear(struct credentials *credentials);

@@ -328,6 +328,12 @@ static gboolean on_tick(void *opaque)
     return G_SOURCE_CONTINUE;
 }
 
+void daemon_hurry(struct daemon *d)
+{
+    for (guint i = 0; i < d->slots->len; i++)
+        camera_hurry(slot_at(d, i)->camera);
+}
+
 // What is neither loading nor compiling, and yet does not get on. That nothing comes of looks, or of too many
 // of them too late, is no reason to end what others see.
 static bool engine_hangs(struct daemon *d)

@@ -23,6 +23,9 @@ struct daemon *daemon_create(const struct daemon_params *params, struct ww_error
 // gap, words change live, others are stopped or started. A configuration that is wrong changes nothing.
 void daemon_reload(struct daemon *daemon);
 
+// Tries cameras that are waited for now, however long their wait had become.
+void daemon_hurry(struct daemon *daemon);
+
 // Begins to end: what is being looked at is published, then a last status. Takes a few seconds at most.
 void daemon_stop(struct daemon *daemon);
 

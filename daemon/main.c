@@ -79,6 +79,7 @@ static gboolean on_reload(void *opaque)
 {
     struct run *run = opaque;
     daemon_reload(run->daemon);
+    daemon_hurry(run->daemon);
     return G_SOURCE_CONTINUE;
 }
 

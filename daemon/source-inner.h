@@ -20,6 +20,7 @@ struct source {
     struct source_stats stats;
     GstElement *jitter; // RTP: counts what was lost; NULL until there is one
     bool has_video, has_pad; // RTSP: announced; sending
+    int refused;             // RTSP: how often the last request was, that came with a password
 
     // The streaming thread's: pictures that come in a burst, after something held them up.
     bool hasty;

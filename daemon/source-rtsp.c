@@ -118,6 +118,20 @@ static void on_jitter(GstElement *manager, GstElement *jitter, guint session, gu
     g_mutex_unlock(&s->mutex);
 }
 
+// rtspsrc repeats a request up to eight times with a password that the camera refuses, and what it repeats has
+// the authorization of the time before. Of a digest one more may help: its nonce may have been too old.
+static gboolean on_send(GstElement *rtsp, GstRTSPMessage *request, struct source *s)
+{
+    (void)rtsp;
+    char *sent = NULL;
+    gst_rtsp_message_get_header(request, GST_RTSP_HDR_AUTHORIZATION, &sent, 0);
+    g_mutex_lock(&s->mutex);
+    s->refused = sent ? s->refused + 1 : 0;
+    const bool may = s->refused <= (sent && g_ascii_strncasecmp(sent, "Digest", 6) == 0);
+    g_mutex_unlock(&s->mutex);
+    return may;
+}
+
 static void on_manager(GstElement *rtsp, GstElement *manager, struct source *s)
 {
     (void)rtsp;
@@ -142,6 +156,7 @@ bool source_build_rtsp(struct source *s, struct ww_error *err)
                      "tcp-timeout", timeout_us, "timeout", timeout_us, "user-agent", "watchword",
                      "user-id", login.user, "user-pw", login.password, NULL);
         g_signal_connect(rtsp, "select-stream", G_CALLBACK(on_select), s);
+        g_signal_connect(rtsp, "before-send", G_CALLBACK(on_send), s);
         g_signal_connect(rtsp, "new-manager", G_CALLBACK(on_manager), s);
         g_signal_connect(rtsp, "no-more-pads", G_CALLBACK(on_no_more_pads), s);
         g_signal_connect(rtsp, "pad-added", G_CALLBACK(on_rtp_pad), s);

@@ -5,6 +5,7 @@ import functools
 import http.server
 import os
 import random
+import socket
 import ssl
 import subprocess
 import sys
@@ -285,6 +286,89 @@ def test_never_there():
             assert len([e for e in locked.events if e["event"] == "client"]) >= 3
 
 
+class Refusing:
+    """A camera that takes no password: when somebody connected, and how often each sent one."""
+
+    def __init__(self, challenge):
+        self.server, self.challenge = socket.create_server(("127.0.0.1", 0)), challenge
+        self.connected, self.passwords = [], []
+        threading.Thread(target=self.accept, daemon=True).start()
+        self.url = f"rtsp://viewer:geheim@127.0.0.1:{self.server.getsockname()[1]}/cam"
+
+    def accept(self):
+        while True:
+            peer = self.server.accept()[0]
+            self.connected.append(time.monotonic())
+            self.passwords.append(0)
+            threading.Thread(target=self.answer, args=(peer, len(self.passwords) - 1), daemon=True).start()
+
+    def answer(self, peer, i):
+        with peer, peer.makefile("rb") as lines:
+            number = ""
+            for line in lines:
+                if line.lower().startswith(b"cseq:"):
+                    number, had = line.split(b":")[1].strip().decode(), False
+                elif line.lower().startswith(b"authorization:") and not had:
+                    self.passwords[i], had = self.passwords[i] + 1, True
+                elif line == b"\r\n":
+                    peer.sendall(f"RTSP/1.0 401 Unauthorized\r\nCSeq: {number}\r\n"
+                                 f"WWW-Authenticate: {self.challenge}\r\n\r\n".encode())
+
+
+def gaps(times):
+    return [round(b - a, 2) for a, b in zip(times, times[1:])]
+
+
+def listen_until(daemon, condition, timeout):
+    end = time.monotonic() + timeout * SLOW
+    while not condition() and time.monotonic() < end:
+        daemon.ear.listen(0.1)
+
+
+def test_refused_for_ever():
+    """Some tries in a row, then ever fewer, each with the password once or twice; SIGHUP tries at once."""
+    basic, digest = Refusing('Basic realm="camera"'), Refusing('Digest realm="camera", nonce="7"')
+    with Camera() as open_:
+        streams = {"basic": stream(basic.url), "digest": stream(digest.url),
+                   "elsewhere": stream(open_.url.replace("/cam", "/other"))}
+        with Daemon(streams) as daemon:
+            for camera, passwords in ((basic, 1), (digest, 2)):
+                listen_until(daemon, lambda c=camera: len(c.connected) >= 7, 20)
+                waits = gaps(camera.connected)
+                print(f"  unauthorized, waits: {waits}; with the password {camera.passwords}")
+                assert set(camera.passwords) == {passwords}, camera.passwords
+                assert len(waits) == 6 and max(waits[:4]) < 1.5 * SLOW and waits[4] > 1.4 and waits[5] > 2.9
+            daemon.reload()
+            daemon.ear.listen(1 * SLOW)
+            assert len(basic.connected) == 8 and len(digest.connected) == 8, gaps(basic.connected)
+            tries = lambda: [e["mono"] for e in open_.events if e["event"] == "client"]
+            listen_until(daemon, lambda: len(tries()) >= 15, 20)
+            waits = gaps(tries())
+            print(f"  not-found, waits: {waits}")
+            assert len(waits) >= 14 and max(waits[:11]) < 1.6 * SLOW and max(waits[12:]) > 1.4
+            daemon.stop()
+
+
+def test_new_password():
+    """A wrong password in a file, for so long that it is seldom tried; the right one is at once."""
+    with tempfile.TemporaryDirectory() as folder, Camera("--user", "viewer:geheim") as camera:
+        path = os.path.join(folder, "password")
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
+            file.write("falsch\n")
+        login = {"user": "viewer", "password_file": path}
+        with Daemon({"gate": stream(camera.url, credentials=login), "test": stream("test:ball")}) as daemon:
+            daemon.wait_state("gate", "reconnecting", cause="unauthorized")
+            daemon.ear.wait("detection/test/", FIRST)
+            daemon.ear.listen(12)
+            assert not [m for m in daemon.ear.messages if m["_topic"] == "detection/gate/"]
+            with open(path, "w", encoding="ascii") as file:
+                file.write("geheim\n")
+            since = time.monotonic()
+            took = daemon.ear.wait("detection/gate/")["_mono"] - since
+            print(f"  back after {took:.2f} s")
+            assert took < BACK * SLOW, took
+
+
 class Film(Quiet):
     """MJPEG: one picture again and again, ten times a second."""
 
@@ -364,6 +448,6 @@ def test_memory_is_flat():
 if __name__ == "__main__":
     run(test_certificates, test_certificates_https, test_faults, test_descriptions, test_jump_and_resize, test_lossy_udp, test_noise, test_silence,
         test_short_silence, test_garbage, test_killed_and_started_again, test_never_there,
-        test_film_by_http, test_slow_start,
+        test_refused_for_ever, test_new_password, test_film_by_http, test_slow_start,
         test_memory_is_flat)
     sys.exit(0)
