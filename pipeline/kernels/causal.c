@@ -23,7 +23,10 @@ void ww_causal(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q,
                const struct ww_causal_params *p)
 {
     ww_expect(g, ww_same_shape(y, q) && q.c == p->heads * p->head && p->rows.w == q.w);
-    ww_expect(g, p->heads % p->kv_heads == 0 && p->head % 4 == 0 && p->head <= 128);
+    ww_expect(g, p->kv_heads > 0 && p->heads % p->kv_heads == 0);
+    ww_expect(g, p->head > 0 && p->head % 4 == 0 && p->head <= 128);
+    if (!ww_cmd_sound(g))
+        return;
     const int quad = p->half ? 8 : 4; // channels of a texel of the cache
     ww_expect(g, p->keys % quad == 0 && p->head % quad == 0);
     ww_expect(g, p->cache.c / 4 * quad >= p->keys + p->kv_heads * p->head);

@@ -23,5 +23,5 @@ struct ww_tensor ww_try_levels(struct ww_try *t, int n, int levels, int h, int w
     }
     struct ww_storage *s = ww_try_storage(t, data, sizeof *data * (size_t)(n * levels));
     free(data);
-    return s ? ww_stored_tensor(ww_try_cmd(t), s, 4, n, 4, 1, 2 * levels) : (struct ww_tensor){0};
+    return ww_try_stored(t, s, n, 4, 1, 2 * levels);
 }

@@ -67,7 +67,7 @@ struct ww_filter ww_try_row(struct ww_try *t, int c)
 static struct ww_tensor keep(struct ww_try *t, const void *data, int c, int w)
 {
     struct ww_storage *s = ww_try_storage(t, data, (uint64_t)c * (uint64_t)w * 4);
-    return s ? ww_stored_tensor(ww_try_cmd(t), s, 4, 1, c, 1, w) : (struct ww_tensor){0};
+    return ww_try_stored(t, s, 1, c, 1, w);
 }
 
 struct ww_tensor ww_try_zeros(struct ww_try *t, int c, int w)
@@ -105,7 +105,7 @@ struct ww_tensor ww_try_positions(struct ww_try *t, int rows, int slots)
     struct ww_storage *s = ww_try_storage(t, data, 16 * (size_t)rows);
     ww_try_strips(t, rows);
     free(data);
-    return s ? ww_stored_tensor(ww_try_cmd(t), s, 4, 1, 4, 1, rows) : (struct ww_tensor){0};
+    return ww_try_stored(t, s, 1, 4, 1, rows);
 }
 
 void ww_try_strips(struct ww_try *t, int rows)

@@ -14,6 +14,7 @@
 #define MAX_PIECES 16
 #define LIST_CAP   4096
 #define HALF_ERROR 1e-3f // of what is stored as a half: a driver may cut off instead of rounding
+enum { NOBODY = -1, EVERYBODY = -2 };
 #define UNWRITTEN  -777.0f // where a kernel writes nothing; no measure of what it writes elsewhere
 
 struct ww_try {
@@ -27,6 +28,7 @@ struct ww_try {
     struct ww_tensor out[2 * WW_MAX_OUTPUTS];
     struct ww_storage *out_storage[2 * WW_MAX_OUTPUTS];
     int num_out;
+    int num_operands, refused; // the operand that is none; NOBODY, or EVERYBODY
     int batch; // of the replay; 0: of the first output
     bool list; // the output is a list: a count, then entries in any order
     struct ww_error error;
@@ -93,6 +95,14 @@ struct ww_storage *ww_try_storage(struct ww_try *t, const void *data, uint64_t b
     return new_storage(t, data, bytes);
 }
 
+struct ww_tensor ww_try_stored(struct ww_try *t, struct ww_storage *s, int n, int c, int h, int w)
+{
+    const int operand = t->num_operands++;
+    if (!ww_expect(t->g, s && t->refused != operand && t->refused != EVERYBODY))
+        return (struct ww_tensor){0};
+    return ww_stored_tensor(t->g, s, 4, n, c, h, w);
+}
+
 // A tensor of its own storage; `fill` says whether it starts as random numbers or as a pattern that
 // shows what was not written.
 static struct ww_tensor tensor(struct ww_try *t, bool fill, int n, int c, int h, int w)
@@ -112,7 +122,7 @@ static struct ww_tensor tensor(struct ww_try *t, bool fill, int n, int c, int h,
                     data[ww_at(shape, b, i, y, x)] = number(t);
     struct ww_storage *s = new_storage(t, data, floats * sizeof *data);
     free(data);
-    return s ? ww_stored_tensor(t->g, s, 4, n, c, h, w) : (struct ww_tensor){0};
+    return ww_try_stored(t, s, n, c, h, w);
 }
 
 struct ww_tensor ww_try_in(struct ww_try *t, int n, int c, int h, int w)
@@ -146,7 +156,7 @@ struct ww_tensor ww_try_bytes(struct ww_try *t, uint32_t bytes)
         data[i] = (uint8_t)(ww_try_random(t) >> 8);
     struct ww_storage *s = new_storage(t, data, texels * 16);
     free(data);
-    return s ? ww_stored_tensor(t->g, s, 4, 1, 4, 1, (int)texels) : (struct ww_tensor){0};
+    return ww_try_stored(t, s, 1, 4, 1, (int)texels);
 }
 
 struct ww_tensor ww_try_whole(struct ww_try *t, int n, int c, int h, int w, int below)
@@ -163,7 +173,7 @@ struct ww_tensor ww_try_whole(struct ww_try *t, int n, int c, int h, int w, int 
                 data[ww_at(shape, b, i, 0, p)] = (float)(ww_try_random(t) % (uint32_t)below);
     struct ww_storage *s = new_storage(t, data, floats * sizeof *data);
     free(data);
-    return s ? ww_stored_tensor(t->g, s, 4, n, c, h, w) : (struct ww_tensor){0};
+    return ww_try_stored(t, s, n, c, h, w);
 }
 
 static float *numbers(struct ww_try *t, size_t num)
@@ -309,9 +319,10 @@ static void halve(struct ww_try *t)
 
 // Records the attempt and makes a plan of it.
 static struct ww_plan *start(struct ww_try *t, struct ww_device *device, const struct ww_kernel *kernel,
-                             const int *size, bool halves, struct ww_error *err)
+                             const int *size, bool halves, int refused, struct ww_error *err)
 {
-    *t = (struct ww_try){.device = device, .random = 1, .tolerance = kernel->tolerance};
+    *t = (struct ww_try){
+        .device = device, .random = 1, .tolerance = kernel->tolerance, .refused = refused};
     t->g = ww_cmd_create(device);
     kernel->attempt(t, size);
     if (halves && !t->error.code && ww_cmd_sound(t->g))
@@ -344,7 +355,7 @@ static bool read_out(struct ww_plan *plan, struct ww_try *t, int i, size_t float
 static float *run(struct ww_try *t, struct ww_device *device, const struct ww_kernel *kernel,
                   const int *size, bool halves, size_t *num, struct ww_error *err)
 {
-    struct ww_plan *plan = start(t, device, kernel, size, halves, err);
+    struct ww_plan *plan = start(t, device, kernel, size, halves, NOBODY, err);
     float *all = NULL;
     *num = 0;
     bool ok = plan && ww_plan_run(plan, batch_of(t), err);
@@ -440,6 +451,23 @@ bool ww_check_kernel(struct ww_device *device, struct ww_device *reference,
     return true;
 }
 
+int ww_check_refusals(struct ww_device *device, const struct ww_kernel *kernel, const int *size)
+{
+    int num = EVERYBODY + 1;
+    for (int refused = EVERYBODY; refused < num; refused = refused == EVERYBODY ? 0 : refused + 1) {
+        struct ww_try t;
+        struct ww_error err = {0};
+        struct ww_plan *plan = start(&t, device, kernel, size, false, refused, &err);
+        const bool marked = !plan && err.code == WW_E_UNSUPPORTED;
+        num = t.num_operands;
+        ww_plan_destroy(&plan);
+        finish(&t);
+        if (!marked)
+            return -1;
+    }
+    return num;
+}
+
 static double now_ms(void)
 {
     return (double)ww_now_ns() * 1e-6;
@@ -450,7 +478,7 @@ int ww_time_kernel(struct ww_device *device, const struct ww_kernel *kernel, con
                    struct ww_error *err)
 {
     struct ww_try t;
-    struct ww_plan *plan = start(&t, device, kernel, size, false, err);
+    struct ww_plan *plan = start(&t, device, kernel, size, false, NOBODY, err);
     int num = plan && ww_plan_time_launches(plan, 1, info, err) ? 0 : -1;
     const double end = now_ms() + seconds * 1e3;
     while (num >= 0 && num < max && (num < 5 || now_ms() < end)) {

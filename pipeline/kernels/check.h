@@ -17,6 +17,11 @@ bool ww_check_kernel(struct ww_device *device, struct ww_device *reference,
                      const struct ww_kernel *kernel, const int *size, bool halves,
                      struct ww_check *out, struct ww_error *err);
 
+// Records one attempt with each of its operands refused in turn, as a device without room for it does, and
+// with all of them: recording goes on and must end in WW_E_UNSUPPORTED. Returns how many operands there are,
+// -1 if one of these recordings became a plan.
+int ww_check_refusals(struct ww_device *device, const struct ww_kernel *kernel, const int *size);
+
 // Times one attempt: runs until `seconds` have passed, at least 5 times. `times_ms` holds `max`;
 // returns how many were taken, -1 on failure.
 int ww_time_kernel(struct ww_device *device, const struct ww_kernel *kernel, const int *size,

@@ -52,6 +52,7 @@ void ww_groupnorm(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
                   const struct ww_filter *w, int groups, float eps, int at)
 {
     ww_expect(g, groups > 0 && x.c % groups == 0 && w->c_in == x.c);
+    ww_expect(g, groups > 0 && x.c / groups / 4 + 2 <= MAX_TURNS); // a pixel of a group is one turn of a loop
     ww_expect(g, y.n == x.n && y.c == x.c && at >= 0 && at + x.h * x.w <= y.h * y.w);
     if (!ww_cmd_sound(g))
         return;

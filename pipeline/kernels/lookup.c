@@ -14,6 +14,9 @@ void ww_lookup(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor rows, cons
 {
     ww_expect(g, rows.w == y.w && y.c == m->k && y.n == 1 && y.h == 1);
     ww_expect(g, !ww_some(given) || ww_same_shape(given, y));
+    ww_expect(g, ww_linear_takes(m->type));
+    if (!ww_cmd_sound(g))
+        return;
     const struct ww_layout l = ww_linear_layout(m->type);
     const struct push push = {(uint32_t)y.w, (uint32_t)m->k / WW_TILE, (uint32_t)m->n - 1};
     const bool few = y.w <= WW_FEW_ROWS;

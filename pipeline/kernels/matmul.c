@@ -49,6 +49,9 @@ void ww_matmul(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const s
     ww_expect(g, !(t && (m->gated || ww_some(params->residual))));
     ww_expect(g, few || !params->norm);
     ww_expect(g, !t || (t->head % 4 == 0 && t->first % 4 == 0 && t->q % 4 == 0 && t->k % 4 == 0));
+    ww_expect(g, ww_linear_takes(m->type));
+    if (!ww_cmd_sound(g))
+        return;
     struct push push = {.rows = (uint32_t)x.w,
                         .blocks = (uint32_t)m->k / WW_TILE,
                         .inverse_width = params->width ? 1 / (float)params->width : 0,

@@ -44,6 +44,8 @@ static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, s
     ww_expect(g, x_plane != y_plane || x.h == y.h);
     ww_expect(g, !ww_some(params->residual) || ww_same_shape(params->residual, y));
     ww_expect(g, !ww_some(params->scale) || params->scale.c == x.c);
+    if (!ww_cmd_sound(g))
+        return;
     const int Q = ww_quads(x), N = ww_quads(y);
     // One pixel needs no tile of pixels, and enough groups to go round the cores.
     const int rows = pixels <= 8 ? 1 : ROWS;

@@ -228,8 +228,7 @@ static struct ww_tensor try_table(struct ww_try *t, int in, int out)
     fill(data, in, out);
     struct ww_storage *s = ww_try_storage(t, data, 16 * (uint64_t)texels);
     free(data);
-    return s ? ww_stored_tensor(ww_try_cmd(t), s, 4, 1, 4, out, 1 + quads_of(in, out))
-             : (struct ww_tensor){0};
+    return ww_try_stored(t, s, 1, 4, out, 1 + quads_of(in, out));
 }
 
 static void attempt(struct ww_try *t, const int *size)

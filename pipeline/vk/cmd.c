@@ -57,10 +57,18 @@ static struct ww_tensor add_tensor(struct ww_cmd *g, enum memory_kind kind, int 
                                    int w)
 {
     struct ww_tensor t = {.n = n, .c = c, .h = h, .w = w};
-    const bool sane = n > 0 && c > 0 && h > 0 && w > 0;
-    const uint64_t step = sane ? (uint64_t)ww_quads(t) * (uint64_t)h * (uint64_t)w : 0;
-    if (!ww_expect(g, sane && step <= UINT32_MAX / (uint32_t)n))
+    if (!ww_expect(g, n > 0 && c > 0 && h > 0 && w > 0))
         return (struct ww_tensor){0};
+    // Kernels count the pixels of a picture with an int, and texels with 32 bits.
+    const uint64_t step = (uint64_t)ww_quads(t) * (uint64_t)h * (uint64_t)w;
+    if (h > INT32_MAX / w || step > UINT32_MAX / (uint32_t)n) {
+        if (!g->error.code)
+            ww_fail(&g->error, WW_E_UNSUPPORTED,
+                    "%s%s%d pictures of %d x %d pixels and %d channels are more numbers than can be counted: take "
+                    "smaller pictures or fewer at a time",
+                    g->label, g->label[0] ? ": " : "", n, w, h, c);
+        return (struct ww_tensor){0};
+    }
     t.step = (uint32_t)step;
     t.id = g->recording.num_memory;
     struct memory *m = WW_APPEND(&g->recording, memory);

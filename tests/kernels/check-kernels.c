@@ -1,6 +1,6 @@
 // Every kernel, at every size it names, on the scalar reference and on every Vulkan device present:
 // prints the worst element and where it is; and once more with operands stored as halves. To time them,
-// see `watchword bench kernels`.
+// see `watchword bench kernels`. And every kernel is recorded with operands that were refused.
 //
 //     check-kernels [GLOB]
 
@@ -36,6 +36,20 @@ static void check_device(struct ww_device *device, struct ww_device *reference, 
     }
 }
 
+// Of all sizes but the last, which is large and has nothing else to tell.
+static void check_refusals(struct ww_device *reference, const char *which)
+{
+    static const int end[8] = {0};
+    for (int i = 0; ww_kernels[i]; i++) {
+        const struct ww_kernel *kernel = ww_kernels[i];
+        if (fnmatch(which, kernel->name, 0))
+            continue;
+        check_about("%s of what was refused", kernel->name);
+        for (const int(*size)[8] = kernel->sizes; memcmp(size[1], end, sizeof end); size++)
+            CHECK_CMP(ww_check_refusals(reference, kernel, *size), >, 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct ww_error err = {0};
@@ -59,6 +73,7 @@ int main(int argc, char **argv)
         ww_device_close(&device);
         vulkan++;
     }
+    check_refusals(reference, argc > 1 ? argv[1] : "*");
     ww_device_close(&reference);
     if (!vulkan)
         check_skip("no Vulkan device");

@@ -3,9 +3,9 @@ command; a batch that is what its pictures are alone; and checkpoints that are w
 
     test_deformable_detr.py WATCHWORD DEVICE
 """
-import json, os, struct, sys, tempfile
+import json, os, struct, subprocess, sys, tempfile
 import numpy as np
-from detectors import check, failures, frames, load, spoil, trace, turned
+from detectors import check, failures, frames, load, on, spoil, trace, turned
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "deformable-detr")
 CASES = [("plain", "a-single"), ("refine", "a-single"), ("two-stage", "b-batch")]
@@ -73,6 +73,18 @@ def wrong_ones(watchword, device):
             struct.pack_into("<f", data, entries[name]["data_offsets"][0] + 20, number)
         return change
 
+    def empty(*names):
+        """Tensors that have no rows any more."""
+        def change(entries, config, data):
+            for name in names:
+                begin, end = entries[name]["data_offsets"]
+                del data[begin:end]
+                for e in entries.values():
+                    if e.get("data_offsets", [0])[0] >= end:
+                        e["data_offsets"] = [at - (end - begin) for at in e["data_offsets"]]
+                entries[name].update(shape=[0] + entries[name]["shape"][1:], data_offsets=[begin, begin])
+        return change
+
     stem = "model.backbone.conv_encoder.model."
     cases = [
         (rename(stem + "conv1.weight"), stem + "conv1.weight"),
@@ -85,6 +97,8 @@ def wrong_ones(watchword, device):
         (poison(stem + "layer3.0.conv2.weight", float("nan")), "layer3.0.conv2.weight': element 5"),
         (poison(stem + "layer2.0.bn1.running_var", -1), "layer2.0.bn1.running_var': element 5 is -1"),
         (poison("model.enc_output.weight", float("-inf")), "model.enc_output.weight': element 5"),
+        (empty(stem + "conv1.weight", *(stem + "bn1." + part for part in
+               ("weight", "bias", "running_mean", "running_var"))), stem + "conv1.weight' is empty"),
         (configure(encoder_attention_heads=5), "encoder_attention_heads"),
         (configure(d_model="64"), "d_model"),
         (configure(decoder_layers=99), "decoder_layers"),
@@ -116,6 +130,14 @@ def sizes(watchword, device):
     check(got is None and "make it larger" in said, "too few places to choose from")
 
 
+def too_large(watchword, device):
+    """A batch that has more numbers than any device can count is refused, not worked on."""
+    done = subprocess.run([watchword, "bench", os.path.join(HERE, "plain", "model"), "--size", "4096x4096",
+                           "--batch", "64", *on(device)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    check(done.returncode == 1 and "fewer at a time" in done.stderr,
+          f"4096x4096, 64 of them: {done.returncode}: {done.stderr.strip()}")
+
+
 def main():
     watchword, device = sys.argv[1:]
     for variant, case in CASES:
@@ -124,6 +146,7 @@ def main():
         batch_is_alone(watchword, device, variant)
     wrong_ones(watchword, device)
     sizes(watchword, device)
+    too_large(watchword, device)
     frames(watchword, device, os.path.join(HERE, "plain", "model"))
     frames(watchword, device, os.path.join(HERE, "two-stage", "model"), thin="make it larger")
     return 1 if failures else 0
