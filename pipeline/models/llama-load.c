@@ -256,7 +256,7 @@ static bool shape_of_meta(struct ww_weights *w, struct ww_llama_shape *s, struct
 
 static bool sane(const struct ww_llama_shape *s, struct ww_error *err)
 {
-    if (s->heads % s->kv_heads || s->head % 4 || s->head > 128 || s->heads * s->head % WW_TILE ||
+    if (s->heads % s->kv_heads || s->head < 4 || s->head % 4 || s->head > 128 || s->heads * s->head % WW_TILE ||
         s->kv_heads * s->head % 4 || !(s->eps >= 0))
         return ww_fail(err, WW_E_UNSUPPORTED,
                        "%d heads over %d of keys, %d wide each: a head must be a multiple of 4 and at "

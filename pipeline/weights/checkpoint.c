@@ -231,15 +231,21 @@ const struct ww_weight *ww_weights_need_shape(const struct ww_weights *w, const 
         ww_fail(err, WW_E_FILE, "%s: no tensor '%s'", w->path, name);
         return NULL;
     }
-    bool same = t->rank == rank;
-    for (int i = 0; same && i < rank; i++)
+    bool same = t->rank == rank, empty = false;
+    for (int i = 0; same && i < rank; i++) {
         same = dim[i] < 0 || dim[i] == t->dim[i];
+        empty |= dim[i] < 0 && t->dim[i] < 1;
+    }
     if (!same) {
         char found[200], wanted[200];
         print_shape(found, sizeof(found), t->rank, t->dim);
         print_shape(wanted, sizeof(wanted), rank, dim);
         ww_fail(err, WW_E_FILE, "%s: tensor '%s': shape is %s, where the model needs %s", w->path,
                 name, found, wanted);
+        return NULL;
+    }
+    if (empty) {
+        ww_fail(err, WW_E_FILE, "%s: tensor '%s' is empty", w->path, name);
         return NULL;
     }
     return t;

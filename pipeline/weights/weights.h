@@ -75,7 +75,7 @@ const struct ww_weight *ww_weights_at(const struct ww_weights *weights, size_t i
 
 // The same, but a missing tensor, another rank or other dimensions are an error that says what was
 // found: ww_weights_need(weights, "head.bias", err, 1, 80). After `err`: the rank, then that many
-// dimensions, of which -1 takes any.
+// dimensions, of which -1 takes any but 0.
 #define ww_weights_need(weights, name, err, ...)                                                   \
     ww_weights_need_shape((weights), (name), (err), (const int64_t[]){__VA_ARGS__})
 const struct ww_weight *ww_weights_need_shape(const struct ww_weights *weights, const char *name,

@@ -237,6 +237,52 @@ static void check_refused(struct ww_device *device, const char *dir, const char 
     ww_llama_unload(device, &model);
 }
 
+static void put_whole(FILE *file, const char *key, uint32_t value)
+{
+    put_text(file, key);
+    put_number(file, 4, 4); // U32
+    put_number(file, value, 4);
+}
+
+// A file of nothing but a shape and the table of words, of so many rows, is refused before anything is divided
+// by what is 0 there.
+static void check_shape(struct ww_device *device, const char *dir, int heads, int rows, const char *refused)
+{
+    enum { HIDDEN = 32 };
+    char path[4096];
+    struct ww_error err = {0};
+    snprintf(path, sizeof path, "%s/model.gguf", dir);
+    FILE *file = fopen(path, "wb");
+    if (!CHECK(file))
+        return;
+    fwrite("GGUF", 1, 4, file);
+    put_number(file, 3, 4);
+    put_number(file, 1, 8); // tensors
+    put_number(file, 6, 8); // keys
+    put_whole(file, "llama.embedding_length", HIDDEN);
+    put_whole(file, "llama.block_count", 1);
+    put_whole(file, "llama.attention.head_count", (uint32_t)heads);
+    put_whole(file, "llama.feed_forward_length", HIDDEN);
+    put_whole(file, "llama.context_length", HIDDEN);
+    put_real(file, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    put_text(file, "token_embd.weight");
+    put_number(file, 2, 4);
+    put_number(file, HIDDEN, 8);
+    put_number(file, (uint64_t)rows, 8);
+    put_number(file, 0, 4); // F32
+    put_number(file, 0, 8);
+    while (ftell(file) % 32)
+        fputc(0, file);
+    for (int i = 0; i < HIDDEN * rows; i++)
+        put_number(file, 0, 4);
+    CHECK(fclose(file) == 0);
+    struct ww_llama *model = ww_llama_load(device, path, &err);
+    CHECK(!model);
+    CHECK_HAS(err.text, refused);
+    ww_llama_unload(device, &model);
+    unlink(path);
+}
+
 static void check_models(struct ww_device *device, void *opaque)
 {
     const char *const dir = opaque;
@@ -278,6 +324,9 @@ static void check_models(struct ww_device *device, void *opaque)
     check_gguf(device, dir, "yarn", 4, KEY "attn_factor", 0, 0, 0, "attn_factor");
     check_gguf(device, dir, "yarn", 4, KEY "yarn_ext_factor", 0.5f, 0, 0, "yarn_ext_factor' is 0.5: only 1");
     check_gguf(device, dir, "yarn", 4, KEY "yarn_log_multiplier", 0.1f, 0, 0, "yarn_log_multiplier");
+    check_shape(device, dir, 2, 0, "'token_embd.weight' is empty");
+    check_shape(device, dir, 64, 4, "0 wide each: a head must be a multiple of 4");
+    check_shape(device, dir, 2, 4, "no tensor 'output_norm.weight'");
     check_refused(device, dir, ", \"rope_scaling\": {\"type\": \"longrope\"}", "longrope");
     check_refused(device, dir, ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": \"2\"}", "factor");
     check_refused(device, dir, ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}", "factor");
