@@ -9,6 +9,14 @@
 #include "base/utf8.h"
 #include "checkpoint.h"
 
+// What is made of a pickle, so that a few bytes that are used again and again cannot fill memory: a checkpoint
+// has 25 values a tensor and the owner makes two, of 100 bytes of pickle.
+enum {
+    MAX_VALUES = 8 << 20,
+    OWNERS = 8,      // values that one of the owner's counts for
+    MAX_NAME = 1000, // bytes of the name of a class or function
+};
+
 struct machine {
     const struct ww_pickle_reader *reader;
     const char *text;
@@ -18,6 +26,7 @@ struct machine {
     uint32_t num_marks, marks_room;
     struct ww_pickle **memo;
     uint32_t memo_room, num_memoized;
+    uint32_t num_values;
     struct ww_error *err;
 };
 
@@ -70,8 +79,16 @@ const char *ww_pickle_kind_name(enum ww_pickle_kind kind)
     return names[kind];
 }
 
+static bool count(struct machine *m, uint32_t values)
+{
+    m->num_values += values;
+    return m->num_values <= MAX_VALUES || fail(m, "makes more than %d values", MAX_VALUES);
+}
+
 static bool push(struct machine *m, struct ww_pickle *value)
 {
+    if (!count(m, 1))
+        return false;
     ww_pickle_append(m->reader->arena, &m->stack, value);
     return true;
 }
@@ -214,6 +231,9 @@ static bool read_real(struct machine *m)
 static bool push_name(struct machine *m, const char *module, size_t module_size, const char *name,
                       size_t name_size)
 {
+    if (module_size > MAX_NAME || name_size > MAX_NAME)
+        return fail(m, "a name has %zu bytes, more than %d", module_size > name_size ? module_size : name_size,
+                    MAX_NAME);
     struct ww_pickle *value = ww_pickle_new(m->reader->arena, WW_PICKLE_NAME);
     value->text = ww_arena_printf(m->reader->arena, "%.*s %.*s", (int)module_size, module,
                                   (int)name_size, name);
@@ -350,6 +370,8 @@ static bool call(struct machine *m)
     if (arguments->kind != WW_PICKLE_TUPLE)
         return fail(m, "calls '%s' with %s, not a tuple", function->text,
                     ww_pickle_kind_name(arguments->kind));
+    if (!count(m, OWNERS))
+        return false;
     struct ww_pickle *value = m->reader->call(m->reader->owner, function->text, arguments, m->err);
     return value && push(m, value);
 }
@@ -367,6 +389,8 @@ static bool build(struct machine *m)
 static bool persistent(struct machine *m)
 {
     const struct ww_pickle *id = pop(m);
+    if (!count(m, OWNERS))
+        return false;
     struct ww_pickle *value = id ? m->reader->persistent(m->reader->owner, id, m->err) : NULL;
     return value && push(m, value);
 }

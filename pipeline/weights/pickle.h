@@ -3,7 +3,7 @@
 // To Python a pickle is a program: it names functions and calls them. Here nothing is ever called
 // or looked up: a name is a text, and a call is handed to the reader's owner, who makes a value of
 // it or refuses. Protocols 2 to 5, without what only old Pythons write. Sizes are bounded by the
-// text's, values refer to it, and nothing recurses.
+// text's, values refer to it and are 8 million at most (half a gigabyte), and nothing recurses.
 
 #pragma once
 

@@ -7,6 +7,7 @@
 
 #include "checkpoint.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,11 @@
 
 #define MAX_PICKLE_BYTES (16 << 20) // of 10,000 tensors: 2 MB
 #define MAX_DEPTH        16         // of dicts and lists around a tensor
+#define MAX_NAME         1000       // bytes of the way to a tensor
+#define MAX_SHOWN        4          // times the file: what its tensors may show of it together
+#define MAX_LISTED       8          // times the pickle: what the list of its tensors may take
+
+enum { MAX_KEY = 100, MEMBER_ROOM = MAX_KEY + sizeof "data/" };
 
 static const char resave[] = "save it again with a current PyTorch: "
                              "torch.save(torch.load(FILE, weights_only=True), FILE)";
@@ -40,7 +46,10 @@ struct reader {
     int number;
     struct ww_zip zip;
     const char *root;        // with its slash
+    char *member;            // room for a storage's name
     struct ww_arena *values; // what is forgotten once the tensors are known
+    // What a few bytes that are used again and again could make endless, and what bounds it.
+    uint64_t pickle_bytes, items, listed, shown;
 };
 
 static const struct {
@@ -91,14 +100,13 @@ static bool is_text(const struct ww_pickle *value, const char *text)
 static bool find_storage(struct reader *r, const struct ww_pickle *key, struct storage *out,
                          struct ww_error *err)
 {
-    if (key->kind != WW_PICKLE_TEXT || key->count > 100 || memchr(key->text, '/', key->count) ||
+    if (key->kind != WW_PICKLE_TEXT || key->count > MAX_KEY || memchr(key->text, '/', key->count) ||
         memchr(key->text, '\0', key->count))
         return ww_fail(err, WW_E_FILE, "a storage's key is no plain name");
-    const char *name =
-        ww_arena_printf(r->values, "%sdata/%.*s", r->root, (int)key->count, key->text);
-    const struct ww_zip_member *member = ww_zip_find(&r->zip, name);
+    snprintf(r->member, strlen(r->root) + MEMBER_ROOM, "%sdata/%.*s", r->root, (int)key->count, key->text);
+    const struct ww_zip_member *member = ww_zip_find(&r->zip, r->member);
     if (!member)
-        return ww_fail(err, WW_E_FILE, "storage '%s' is not in the archive", name);
+        return ww_fail(err, WW_E_FILE, "storage '%s' is not in the archive", r->member);
     out->bytes = member->bytes;
     return ww_zip_place(r->file, &r->zip, member, &out->place, err);
 }
@@ -274,6 +282,9 @@ static struct ww_pickle *make_dict(struct reader *r, const struct ww_pickle *a,
     struct ww_pickle *dict = ww_pickle_new(r->values, WW_PICKLE_DICT);
     if (a->count == 0 || a->items[0]->kind != WW_PICKLE_LIST)
         return dict; // a defaultdict's argument is what it calls for defaults: nobody does
+    r->items += a->items[0]->count;
+    if (r->items > r->pickle_bytes) // one list, made a dict again and again
+        return no(err, "dicts are made of more pairs than the pickle has bytes");
     for (uint32_t i = 0; i < a->items[0]->count; i++) {
         const struct ww_pickle *pair = a->items[0]->items[i];
         if ((pair->kind != WW_PICKLE_TUPLE && pair->kind != WW_PICKLE_LIST) || pair->count != 2)
@@ -351,71 +362,93 @@ static struct ww_pickle *call(void *owner, const char *name, const struct ww_pic
 struct walk {
     struct reader *r;
     struct ww_error *err;
+    char name[MAX_NAME + 24]; // the way to where it is; room for a number behind
 };
 
-static bool add_tensor(struct walk *walk, const struct ww_weight *tensor, const char *name)
+static bool add_tensor(struct walk *walk, const struct ww_weight *tensor)
 {
-    struct ww_weights *w = walk->r->w;
+    struct reader *r = walk->r;
+    struct ww_weights *w = r->w;
+    r->listed += sizeof *tensor + strlen(walk->name);
+    if (r->listed > MAX_LISTED * r->pickle_bytes)
+        return ww_fail(walk->err, WW_E_FILE, "'%.100s': tensors have more names than the pickle has room for",
+                       walk->name);
+    r->shown += tensor->bytes;
+    if (r->shown > MAX_SHOWN * (uint64_t)r->file->bytes)
+        return ww_fail(walk->err, WW_E_FILE,
+                       "'%.100s': up to here, tensors that share storages have %llu bytes, more than %d times "
+                       "the file's",
+                       walk->name, (unsigned long long)r->shown, MAX_SHOWN);
     if (w->num_tensors == w->room && !ww_weights_reserve(w, w->room / 2 + 64, walk->err))
         return false;
     w->tensors[w->num_tensors] = *tensor;
-    w->tensors[w->num_tensors++].name = ww_arena_strdup(w->arena, name);
+    w->tensors[w->num_tensors++].name = ww_arena_strdup(w->arena, walk->name);
     return true;
 }
 
-// NULL: the key names nothing (a tuple, a number with a point): what is under it is passed over.
-static const char *child_name(struct walk *walk, const char *prefix, const struct ww_pickle *key)
+static bool walk_into(struct walk *walk, struct ww_pickle *value, size_t length, int depth);
+
+// The length of the way with a number behind.
+static size_t put_number(struct walk *walk, size_t length, long long number)
 {
-    struct ww_arena *arena = walk->r->values;
+    return length + (size_t)snprintf(walk->name + length, sizeof walk->name - length, "%lld", number);
+}
+
+// Into the value of a dict, whose own name has `length` bytes with the slash. A key that names nothing (a tuple, a
+// number with a point): what is under it is passed over.
+static bool walk_key(struct walk *walk, const struct ww_pickle *key, struct ww_pickle *value, size_t length,
+                     int depth)
+{
     if (key->kind == WW_PICKLE_INTEGER)
-        return ww_arena_printf(arena, "%s%lld", prefix, (long long)key->integer);
-    if (key->kind != WW_PICKLE_TEXT || memchr(key->text, '\0', key->count))
-        return NULL;
-    return ww_arena_printf(arena, "%s%.*s", prefix, (int)key->count, key->text);
+        return walk_into(walk, value, put_number(walk, length, key->integer), depth);
+    if (key->kind != WW_PICKLE_TEXT)
+        return true;
+    if (key->count > MAX_NAME - length)
+        return ww_fail(walk->err, WW_E_FILE, "'%.*s...' is part of a name of %zu bytes, more than %d",
+                       key->count < 100 ? (int)key->count : 100, key->text, length + key->count, MAX_NAME);
+    if (memchr(key->text, '\0', key->count))
+        return true;
+    memcpy(walk->name + length, key->text, key->count);
+    walk->name[length + key->count] = '\0';
+    return walk_into(walk, value, length + key->count, depth);
 }
 
-static bool walk_into(struct walk *walk, struct ww_pickle *value, const char *name, int depth);
-
-static bool walk_dict(struct walk *walk, struct ww_pickle *dict, const char *prefix, int depth)
+static bool walk_dict(struct walk *walk, struct ww_pickle *dict, size_t length, int depth)
 {
-    for (uint32_t i = 0; i < dict->count; i += 2) {
-        struct ww_pickle *value = dict->items[i + 1];
-        if (value->kind < WW_PICKLE_TUPLE)
-            continue; // needs no name
-        const char *name = child_name(walk, prefix, dict->items[i]);
-        if (name && !walk_into(walk, value, name, depth))
+    for (uint32_t i = 0; i < dict->count; i += 2)
+        if (dict->items[i + 1]->kind >= WW_PICKLE_TUPLE && // else it needs no name
+            !walk_key(walk, dict->items[i], dict->items[i + 1], length, depth))
             return false;
-    }
     return true;
 }
 
-static bool walk_list(struct walk *walk, struct ww_pickle *list, const char *prefix, int depth)
+static bool walk_list(struct walk *walk, struct ww_pickle *list, size_t length, int depth)
 {
-    for (uint32_t i = 0; i < list->count; i++) {
-        struct ww_pickle *value = list->items[i];
-        if (value->kind >= WW_PICKLE_TUPLE &&
-            !walk_into(walk, value, ww_arena_printf(walk->r->values, "%s%u", prefix, i), depth))
+    for (uint32_t i = 0; i < list->count; i++)
+        if (list->items[i]->kind >= WW_PICKLE_TUPLE &&
+            !walk_into(walk, list->items[i], put_number(walk, length, i), depth))
             return false;
-    }
     return true;
 }
 
 // Everything is entered once, by the first way that leads there: a list may hold itself.
-static bool walk_into(struct walk *walk, struct ww_pickle *value, const char *name, int depth)
+static bool walk_into(struct walk *walk, struct ww_pickle *value, size_t length, int depth)
 {
     if (value->kind == WW_PICKLE_NATIVE) {
         const struct native *native = value->native;
-        return !native->is_tensor || add_tensor(walk, &native->tensor, name);
+        return !native->is_tensor || add_tensor(walk, &native->tensor);
     }
     if (value->kind > WW_PICKLE_DICT || value->kind < WW_PICKLE_TUPLE || value->mark)
         return true;
     value->mark = 1;
     if (depth == MAX_DEPTH)
-        return ww_fail(walk->err, WW_E_FILE, "'%.100s...' is nested deeper than %d", name,
+        return ww_fail(walk->err, WW_E_FILE, "'%.100s...' is nested deeper than %d", walk->name,
                        MAX_DEPTH);
-    const char *prefix = ww_arena_printf(walk->r->values, "%s/", name);
-    return value->kind == WW_PICKLE_DICT ? walk_dict(walk, value, prefix, depth + 1)
-                                         : walk_list(walk, value, prefix, depth + 1);
+    if (length >= MAX_NAME)
+        return ww_fail(walk->err, WW_E_FILE, "'%.100s...' is a name of %d bytes or more", walk->name, MAX_NAME);
+    walk->name[length++] = '/';
+    return value->kind == WW_PICKLE_DICT ? walk_dict(walk, value, length, depth + 1)
+                                         : walk_list(walk, value, length, depth + 1);
 }
 
 static bool collect(struct reader *r, struct ww_pickle *value, struct ww_error *err)
@@ -425,7 +458,7 @@ static bool collect(struct reader *r, struct ww_pickle *value, struct ww_error *
                        "data.pkl holds %s, where a checkpoint has a dict of named tensors",
                        ww_pickle_kind_name(value->kind));
     value->mark = 1;
-    return walk_dict(&(struct walk){.r = r, .err = err}, value, "", 1);
+    return walk_dict(&(struct walk){.r = r, .err = err}, value, 0, 1);
 }
 
 // --- the archive ---
@@ -503,6 +536,8 @@ static bool read_pickle(struct reader *r, struct ww_error *err)
         return false;
     const struct ww_pickle_reader reader = {
         .arena = r->values, .owner = r, .call = call, .persistent = persistent};
+    r->pickle_bytes = member->bytes;
+    r->member = ww_new_array(r->values, char, strlen(r->root) + MEMBER_ROOM);
     struct ww_pickle *value = ww_pickle_read(&reader, text, (size_t)member->bytes, err);
     const bool sound = value ? collect(r, value, err) : ww_within(err, "data.pkl");
     free(text);

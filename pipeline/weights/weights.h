@@ -61,8 +61,8 @@ struct ww_weights;
 // the formats: at most 8 dimensions; no NUL in a name; no name twice; in a safetensors header no
 // fields but the three and no whole number beyond 2^53; in GGUF no array of arrays, no boolean but 0
 // and 1, no alignment above 1 MiB; in a PyTorch archive nothing compressed, no call but those of a
-// fixed list, none of which is executed, nothing nested deeper than 16, no view larger than the file.
-// Checksums of archives are not checked.
+// fixed list, none of which is executed, nothing nested deeper than 16, no name above 1000 bytes, no view
+// larger than the file and all of them together no larger than four. Checksums of archives are not checked.
 //
 // A PyTorch tensor is named by the way to it through dicts and lists: "model/backbone.0.weight".
 struct ww_weights *ww_weights_open(const char *path, struct ww_error *err);

@@ -1,5 +1,6 @@
 // Weights: opening, searching, widening, copying, writing. (Every verdict: tests/formats.)
 
+#include "weights/pickle.h"
 #include "weights/weights.h"
 
 #include <sys/stat.h>
@@ -60,6 +61,54 @@ static void test_order_and_need(void)
 }
 
 // Every half against the definition, computed in double.
+static struct ww_pickle *make_none(void *owner, const struct ww_pickle *id, struct ww_error *err)
+{
+    (void)id;
+    (void)err;
+    return ww_pickle_new(owner, WW_PICKLE_OPAQUE);
+}
+
+// `times` times the opcodes `again`, after those at first.
+static void check_pickle(const char *first, size_t first_bytes, const char *again, size_t times, const char *part)
+{
+    const size_t bytes = first_bytes + times * strlen(again) + 2;
+    char *text = malloc(bytes), *to = text;
+    if (!CHECK(text))
+        return;
+    to = (char *)memcpy(to, first, first_bytes) + first_bytes;
+    for (size_t i = 0; i < times; i++, to += strlen(again))
+        memcpy(to, again, strlen(again));
+    memcpy(to, "N.", 2);
+    struct ww_error err = {0};
+    struct ww_arena *arena = ww_arena_create();
+    const struct ww_pickle_reader reader = {.arena = arena, .owner = arena, .persistent = make_none};
+    CHECK(!ww_pickle_read(&reader, text, bytes, &err) == (part != NULL));
+    CHECK_HAS(err.text, part ? part : "");
+    ww_arena_destroy(&arena);
+    free(text);
+}
+
+// A few bytes that are used again and again fill no memory.
+static void test_pickle_bounds(void)
+{
+    check_pickle("", 0, "N", 1 << 20, NULL);
+    check_pickle("", 0, "N", 9 << 20, "makes more than 8388608 values");
+    check_pickle("", 0, "NQ0", 1 << 20, "makes more than 8388608 values");
+    char name[2 + 4 + 1001 + 2] = "X\xe9\x03";
+    memset(name + 5, 'n', 1001);
+    memcpy(name + 5 + 1001, "q", 2); // memo 0
+    check_pickle(name, 5 + 1001 + 2, "", 0, NULL);
+    struct ww_error err = {0};
+    struct ww_arena *arena = ww_arena_create();
+    const struct ww_pickle_reader reader = {.arena = arena};
+    char text[sizeof name + 8];
+    memcpy(text, name, 5 + 1001 + 2);
+    memcpy(text + 5 + 1001 + 2, "h\0\x93.", 4);
+    CHECK(!ww_pickle_read(&reader, text, 5 + 1001 + 6, &err));
+    CHECK_HAS(err.text, "a name has 1001 bytes, more than 1000");
+    ww_arena_destroy(&arena);
+}
+
 static void test_halves(void)
 {
     int wrong = 0;
@@ -236,6 +285,7 @@ int main(void)
     snprintf(folder, sizeof(folder), "%s/tests/formats/safetensors", source);
     test_not_files();
     test_order_and_need();
+    test_pickle_bounds();
     test_halves();
     test_writer();
     test_shrinking();
