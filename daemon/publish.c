@@ -15,6 +15,10 @@
 
 #define LINGER_MS 1000
 
+// Of what subscribers send, which is topics (80 bytes at most) and greetings: ZeroMQ keeps 30 bytes for each that
+// nobody has sent before, and closes the connection of who sends more.
+#define MAX_TOPIC 256
+
 struct item {
     char *topic, *text;
     gint64 queued_us;
@@ -114,7 +118,9 @@ struct publisher *publisher_create(const char *endpoint, struct ww_error *err)
     p->context = zmq_ctx_new();
     p->socket = zmq_socket(p->context, ZMQ_PUB);
     const int linger = LINGER_MS, ipv6 = 1;
+    const int64_t most = MAX_TOPIC;
     zmq_setsockopt(p->socket, ZMQ_LINGER, &linger, sizeof(linger));
+    zmq_setsockopt(p->socket, ZMQ_MAXMSGSIZE, &most, sizeof(most));
     zmq_setsockopt(p->socket, ZMQ_IPV6, &ipv6, sizeof(ipv6));
     if (!bind_socket(p, endpoint, err)) {
         zmq_close(p->socket);

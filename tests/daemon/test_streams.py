@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 
+import zmq
+
 from harness import BUILD, DAEMON, FIRST, SLOW, Camera, Daemon, environment, free_port, run, stream
 
 
@@ -115,6 +117,27 @@ def test_ear_in_c():
         assert out.count("detection/t/ {") == 5, out
 
 
+def test_subscriptions():
+    """One that is longer than any topic costs its subscriber the connection, and nobody else anything."""
+    def subscriber(endpoint, topic):
+        socket = zmq.Context.instance().socket(zmq.SUB)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.SUBSCRIBE, topic)
+        socket.setsockopt(zmq.SUBSCRIBE, b"")
+        socket.connect(endpoint)
+        return socket
+
+    with Daemon({"t": stream("test:ball")}) as daemon:
+        daemon.ear.wait("detection/t/", FIRST)
+        greedy, modest = (subscriber(daemon.endpoint, b"x" * length) for length in (300, 250))
+        assert modest.poll(10000 * SLOW), "a subscription of 250 bytes is a subscription"
+        assert len(daemon.ear.listen(2 * SLOW)) > 2  # and no gap, which the ear looks for
+        assert not greedy.poll(100), "a subscription of 300 bytes"
+        greedy.close()
+        modest.close()
+        daemon.stop()
+
+
 def test_socket_is_one_daemons():
     with Daemon({"t": stream("test:ball")}) as first:
         first.ear.wait("status/")
@@ -170,6 +193,7 @@ def test_wrong_config():
 
 if __name__ == "__main__":
     run(test_codecs, test_poses_and_detections, test_camera_clock, test_broken_delays_nobody,
-        test_every_frame, test_file_ends, test_last_words, test_ear_in_c, test_socket_is_one_daemons,
-        test_without_plugin, test_check_config_words, test_wrong_config)
+        test_every_frame, test_file_ends, test_last_words, test_ear_in_c, test_subscriptions,
+        test_socket_is_one_daemons, test_without_plugin, test_check_config_words,
+        test_wrong_config)
     sys.exit(0)
