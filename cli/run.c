@@ -8,6 +8,7 @@
 #include <watchword/decode.h>
 #include <watchword/draw.h>
 #include <watchword/message.h>
+#include <watchword/quote.h>
 #include <watchword/watch.h>
 
 #include "cli.h"
@@ -31,6 +32,7 @@ static const struct manual manual = {
 struct session {
     // What was asked for
     const char *url;
+    char shown[512]; // the URL without its secrets
     const char *model, *task_name, *phrases, *device, *overlay;
     double threshold, nms, rate;
     int input_size, input[2];
@@ -90,6 +92,7 @@ static bool read_options(struct session *s, int argc, char **argv, int *status)
         return false;
     *status = WRONG_USAGE;
     s->url = argv[0];
+    ww_quote_redacted(s->url, s->shown, sizeof(s->shown));
     const int task = ww_task_from_name(s->task_name);
     if (task < 0) {
         const char *names[WW_NUM_TASKS];
@@ -148,21 +151,21 @@ static void find_start(struct session *s)
         s->start_ns = realtime_ns();
 }
 
-// What the stream is called: a file by its own name, a URL by host and path, for its password (some
-// cameras take it behind a "?") is nobody's business. Names of streams are a topic's part, so they
-// are as docs/messages.md has them: at most 64 letters, digits, '_', and after the first also '.'
-// and '-'.
+// What the stream is called: a file by its own name, a URL by host and path without any secret. Names of
+// streams are a topic's part, so they are as docs/messages.md has them: at most 64 letters, digits, '_', and
+// after the first also '.' and '-'.
 static void name_stream(struct session *s)
 {
-    const char *name = strrchr(s->url, '/');
-    name = name && name[1] ? name + 1 : s->url;
-    size_t size = strlen(name);
-    if (s->source.live) {
-        name = strstr(s->url, "://") + 3;
-        const char *at = memrchr(name, '@', strcspn(name, "/?"));
-        name = at ? at + 1 : name;
-        size = strcspn(name, "?");
+    static const char hidden[] = "…@"; // a user and a password
+    const char *name = s->source.live ? strstr(s->shown, "://") : NULL;
+    if (name) {
+        name += 3;
+        name += strncmp(name, hidden, strlen(hidden)) ? 0 : strlen(hidden);
+    } else {
+        name = strrchr(s->shown, '/');
+        name = name && name[1] ? name + 1 : s->shown;
     }
+    const size_t size = s->source.live ? strcspn(name, "?") : strlen(name);
     snprintf(s->stream, sizeof(s->stream), "%.*s", (int)(size < 64 ? size : 64), name);
     for (char *p = s->stream; *p; p++)
         if (!isascii(*p) || (!isalnum(*p) && !(strchr("._-", *p) && p > s->stream)))
@@ -273,7 +276,7 @@ static int run(struct session *s)
     const double seconds = (double)(monotonic_ns() - begun_ns) / 1e9;
     ww_reader_info(s->reader, &s->source);
     if (status == DONE && done == 0 && !s->source.live) {
-        complain("%s: not one frame could be decoded", s->url);
+        complain("%s: not one frame could be decoded", s->shown);
         status = FAILED;
     } else if (s->source.broken > 0) {
         complain("%s: %llu frames could not be decoded and were left out", s->stream,

@@ -1,6 +1,7 @@
 #include "config-text.h"
 
 #include <string.h>
+#include <watchword/quote.h>
 
 bool config_blank_comments(char *text, size_t size, struct ww_error *err)
 {
@@ -81,42 +82,12 @@ static bool find_authority(const char *url, const char **start, const char **end
     return true;
 }
 
-// Copies `at` up to its end, without the values of what calls itself a password: many cameras take
-// one in the path or the query ("/user=admin&password=secret&channel=1").
-static void append_redacted(GString *out, const char *at)
-{
-    static const char *const secrets[] = {"password=", "passwd=", "pass=", "pwd=", "token=",
-                                          "secret=",   "key="};
-    while (*at) {
-        size_t length = 0;
-        for (size_t i = 0; i < G_N_ELEMENTS(secrets) && length == 0; i++)
-            if (g_ascii_strncasecmp(at, secrets[i], strlen(secrets[i])) == 0)
-                length = strlen(secrets[i]);
-        if (length == 0) {
-            g_string_append_c(out, *at++);
-            continue;
-        }
-        g_string_append_len(out, at, (gssize)length);
-        g_string_append(out, "…");
-        at += length + strcspn(at + length, "&;/");
-    }
-}
-
 char *config_redact_url(const char *url)
 {
-    GString *out = g_string_new(NULL);
-    const char *start, *end;
-    if (find_authority(url, &start, &end)) {
-        // A password may hold "/?#" by mistake: better to hide too much.
-        const char *at = memrchr(start, '@', (size_t)(end - start));
-        at = at ? at : strrchr(end, '@');
-        g_string_append_len(out, url, start - url);
-        if (at)
-            g_string_append(out, "…");
-        url = at ? at : start;
-    }
-    append_redacted(out, url);
-    return g_string_free(out, FALSE);
+    const size_t size = 3 * strlen(url) + 8; // "p=" becomes "p=…"
+    char *out = g_malloc(size);
+    ww_quote_redacted(url, out, size);
+    return out;
 }
 
 static bool split_userinfo(const char *start, const char *at, struct config_url *out)

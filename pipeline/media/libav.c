@@ -8,38 +8,9 @@
 #include <libavutil/log.h>
 #include <libavutil/pixdesc.h>
 #include <watchword/log.h>
+#include <watchword/quote.h>
 
 static _Thread_local char complaint[256];
-
-void ww_libav_redact(const char *text, char *out, size_t size)
-{
-    size_t n = 0;
-    bool in_url = false;
-    while (*text && n + 1 < size) {
-        if (strncmp(text, "://", 3) == 0) {
-            n += (size_t)snprintf(out + n, size - n, "://");
-            n = n < size ? n : size - 1;
-            text += 3;
-            // The last '@' before the path ends the credentials: a password may have one, too.
-            const size_t authority = strcspn(text, "/?# \t\n'\"");
-            for (size_t i = authority; i > 0; i--) {
-                if (text[i - 1] == '@') {
-                    text += i;
-                    break;
-                }
-            }
-            in_url = true;
-        } else if (in_url && *text == '?') {
-            out[n++] = '?';
-            text += strcspn(text, " \t\n'\"");
-            in_url = false;
-        } else {
-            in_url = in_url && !strchr(" \t\n'\"", *text);
-            out[n++] = *text++;
-        }
-    }
-    out[n] = '\0';
-}
 
 static void on_log(void *object, int level, const char *fmt, va_list args)
 {
@@ -48,7 +19,7 @@ static void on_log(void *object, int level, const char *fmt, va_list args)
     char raw[512], line[512];
     int print_prefix = 1;
     av_log_format_line2(object, level, fmt, args, raw, sizeof(raw), &print_prefix);
-    ww_libav_redact(raw, line, sizeof(line));
+    ww_quote_redacted(raw, line, sizeof(line));
     line[strcspn(line, "\r\n")] = '\0';
     if (!*line)
         return;

@@ -15,10 +15,6 @@ void ww_libav_begin(void);
 void ww_libav_reason(int code, char *text, size_t size);
 void ww_libav_forget(void);
 
-// Copies `text` without what stands between "://" and "@" and without what follows a "?" in a URL,
-// where cameras take passwords.
-void ww_libav_redact(const char *text, char *out, size_t size);
-
 enum AVPixelFormat ww_libav_pixels(enum ww_format format);
 // False where no ww_format is the same layout.
 bool ww_libav_format(enum AVPixelFormat pixels, enum ww_format *out);

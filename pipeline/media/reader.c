@@ -8,6 +8,7 @@
 #include <libavformat/avformat.h>
 #include <libavutil/pixdesc.h>
 #include <watchword/log.h>
+#include <watchword/quote.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -152,7 +153,7 @@ struct ww_reader *ww_reader_open_until(const char *url, const volatile sig_atomi
     r->arena = arena;
     r->stop = stop;
     r->last_pts_ns = -1;
-    ww_libav_redact(url, r->name, sizeof(r->name));
+    ww_quote_redacted(url, r->name, sizeof(r->name));
     if (!open_format(r, url, err) || !open_codec(r, err))
         goto fail;
     r->packet = av_packet_alloc();

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """The watchword command as its users meet it: usage, exit status, messages, films, a daemon to listen to."""
+import functools
+import http.server
 import json
 import os
 import re
@@ -8,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -154,6 +157,29 @@ class Run(unittest.TestCase):
         picture = os.path.join(self.dir, "one.jpg")
         ffmpeg("-i", self.film, "-frames:v", "1", picture)
         self.assertEqual(len(self.messages("--task", "pose", picture)), 1)
+
+    def test_secrets(self):
+        """A camera's password in the path is in no message, nor in what goes wrong."""
+        ffmpeg("-i", self.film, "-frames:v", "1", os.path.join(self.dir, "user=admin&password=geheim&channel=1.ppm"))
+
+        class Quiet(http.server.SimpleHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=self.dir))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        at = f"127.0.0.1:{server.server_port}"
+        found = self.messages(f"http://{at}/user=admin&password=geheim&channel=1.ppm")
+        self.assertEqual([m["stream"] for m in found],
+                         [f"127.0.0.1_{server.server_port}_user_admin_password_" + "_" * 3 + "_channel_1.ppm"])
+        for url in (f"http://{at}/password=geheim&channel=2.ppm", "rtsp://admin:ge/heim@127.0.0.1:1/x",
+                    f"http://{at}/x?token=geheim"):
+            done = watchword("run", *SMALL, url)
+            self.assertEqual(done.returncode, 1)
+            self.assertNotIn("heim", done.stderr)
+            self.assertIn("127.0.0.1", done.stderr)
+        server.shutdown()
+        server.server_close()
 
     def test_overlay(self):
         for name, frames, size in [("o.mp4", 6, "160,120"), ("o.mkv", 6, "160,120"), ("o.png", 1, "161,121")]:

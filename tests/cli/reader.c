@@ -250,26 +250,14 @@ static void test_broken(void)
 
 static void test_credentials(void)
 {
-    static const struct {
-        const char *url, *shown;
-    } cases[] = {
-        {"rtsp://admin:pass@camera/live", "rtsp://camera/live"},
-        {"rtsp://admin:p@ss@camera:554/live", "rtsp://camera:554/live"},
-        {"http://camera/video.cgi?user=admin&pwd=secret", "http://camera/video.cgi?"},
-        {"cannot open 'http://u:p@h/x?k=v': no", "cannot open 'http://h/x?': no"},
-        {"what? a@b.mp4", "what? a@b.mp4"},
-        {"http://h/a@b", "http://h/a@b"},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char shown[128];
-        ww_libav_redact(cases[i].url, shown, sizeof(shown));
-        CHECK_STR(shown, cases[i].shown);
-    }
     struct ww_error err = {0};
     CHECK(ww_reader_open("rtsp://admin:hidden@127.0.0.1:1/live?token=hidden", &err) == NULL);
     CHECK_CMP(err.code, ==, WW_E_NETWORK);
     CHECK(!strstr(err.text, "hidden"));
     CHECK_HAS(err.text, "refused");
+    CHECK(ww_reader_open("http://admin:hid/den@127.0.0.1:1/user=admin&password=hidden&channel=1.ppm", &err) == NULL);
+    CHECK(!strstr(err.text, "hid"));
+    CHECK_HAS(err.text, "http://…@127.0.0.1:1/user=admin&password=…&channel=1.ppm: ");
 }
 
 // A server that accepts and then says nothing: a signal ends the wait.

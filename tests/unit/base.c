@@ -2,6 +2,7 @@
 
 #include <watchword/frame.h>
 #include <watchword/log.h>
+#include <watchword/quote.h>
 #include <watchword/watch.h>
 
 #include <pthread.h>
@@ -76,6 +77,41 @@ static void test_utf8(void)
     check_about("%s", "");
     CHECK(ww_utf8_valid("a\0b", 3));
     CHECK_CMP(ww_utf8_char("", 0), ==, 0u);
+}
+
+// No password in any wording of a URL; a sentence stays one.
+static void test_redacted(void)
+{
+    static const char *const pairs[][2] = {
+        {"rtsp://host/path", "rtsp://host/path"},
+        {"rtsp://user:geheim@host:554/path", "rtsp://…@host:554/path"},
+        {"rtsp://user:ge@heim@host/path", "rtsp://…@host/path"},
+        {"rtsp://admin:ge/heim@host/path", "rtsp://…@host/path"},
+        {"rtsp://admin:ge#heim?@host/path?a=1", "rtsp://…@host/path?a=1"},
+        {"rtsp://user:ge heim@host/path", "rtsp://…@host/path"},
+        {"http://h/user=admin&password=geheim&channel=1.ppm", "http://h/user=admin&password=…&channel=1.ppm"},
+        {"http://h/?PWD=geheim", "http://h/?PWD=…"},
+        {"http://h/x?p=ge/heim;v=1&auth=geheim&sid=geheim", "http://h/x?p=…;v=1&auth=…&sid=…"},
+        {"http://h/up=1/p=geheim/c", "http://h/up=1/p=…/c"},
+        {"cannot open 'http://u:geheim@h/x?key=geheim': no", "cannot open 'http://…@h/x?key=…': no"},
+        {"http://h/token=geheim: it is not there", "http://h/token=…: it is not there"},
+        {"[tcp @ 0x55] rtsp://host/x [rtsp @ 0x55]", "[tcp @ 0x55] rtsp://host/x [rtsp @ 0x55]"},
+        {"rtsp://a/x is now rtsp://u:geheim@b/y", "rtsp://…@b/y"}, // too much rather than too little
+        {"what? a@b.mp4", "what? a@b.mp4"},
+        {"no url: geheim?", "no url: geheim?"},
+        {"", ""},
+    };
+    char text[200];
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        ww_quote_redacted(pairs[i][0], text, sizeof text);
+        CHECK_STR(text, pairs[i][1]);
+    }
+    ww_quote_redacted("rtsp://u:geheim@h", text, 10); // "rtsp://" and no third of what follows
+    CHECK_STR(text, "rtsp://");
+    ww_quote_redacted("rtsp://u:geheim@h", text, 11);
+    CHECK_STR(text, "rtsp://…");
+    ww_quote_redacted("x", text, 1);
+    CHECK_STR(text, "");
 }
 
 static void test_arena(void)
@@ -236,6 +272,7 @@ int main(void)
 {
     test_errors();
     test_utf8();
+    test_redacted();
     test_arena();
     test_log();
     test_formats();
