@@ -2,6 +2,7 @@
 
 #include <gio/gio.h>
 #include <string.h>
+#include <watchword/quote.h>
 
 #include "config-text.h"
 
@@ -43,6 +44,7 @@ void cause_set(struct cause *cause, enum cause_code code, const char *fmt, ...)
     char *text = g_strdup_vprintf(fmt, args);
     va_end(args);
     char *valid = g_utf8_make_valid(text, -1);
+    ww_quote_tidy(valid); // what a camera says goes to terminals, too
     const char *end = valid; // cut between characters, not inside one
     while (*end && (size_t)(g_utf8_next_char(end) - valid) < sizeof(cause->text))
         end = g_utf8_next_char(end);

@@ -3,6 +3,7 @@
 #include <glib.h>
 #include <stdio.h>
 #include <string.h>
+#include <watchword/quote.h>
 
 #include "daemon-config.h"
 
@@ -73,6 +74,7 @@ void log_say(enum ww_log_level level, const char *camera, const char *watch, con
     va_start(args, fmt);
     char *text = g_strdup_vprintf(fmt, args);
     va_end(args);
+    ww_quote_tidy(text); // it may quote what a camera says, and a terminal obeys what it reads
     say(level, camera, watch, text);
     g_free(text);
 }

@@ -6,6 +6,7 @@ import http.server
 import os
 import random
 import socket
+import socketserver
 import ssl
 import subprocess
 import sys
@@ -153,6 +154,29 @@ def test_descriptions():
             daemon.wait_state("gate", "live", 20)
             daemon.ear.wait("detection/gate/")
             print(f"  back {time.monotonic() - since:.1f} s after its end")
+
+
+class Rude(socketserver.StreamRequestHandler):
+    """A camera whose every refusal has orders for a terminal in it."""
+    def handle(self):
+        while self.rfile.readline():
+            lines = list(iter(lambda: self.rfile.readline().strip(), b""))
+            number = next((line for line in lines if line.lower().startswith(b"cseq")), b"CSeq: 1")
+            self.wfile.write(b"RTSP/1.0 500 \x1b[31mred\x1b]0;title\x07 \xc2\x9b2J\r\n" + number + b"\r\n\r\n")
+
+
+def test_rude_words():
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Rude) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Daemon({"gate": stream(f"rtsp://127.0.0.1:{server.server_address[1]}/x", timeout_ms=2000)}) as daemon:
+            text = daemon.wait_state("gate", "reconnecting")["cause"]["text"]
+            print(f"  {text}")
+            assert "[31mred" in text, text
+            daemon.stop()
+            for where, said in (("the message", text), ("the log", daemon.log())):
+                assert not any(c in said for c in "\x1b\x07\x9b"), f"{where}: {said!r}"
+        server.shutdown()
 
 
 def test_jump_and_resize():
@@ -446,8 +470,9 @@ def test_memory_is_flat():
 
 
 if __name__ == "__main__":
-    run(test_certificates, test_certificates_https, test_faults, test_descriptions, test_jump_and_resize, test_lossy_udp, test_noise, test_silence,
-        test_short_silence, test_garbage, test_killed_and_started_again, test_never_there,
-        test_refused_for_ever, test_new_password, test_film_by_http, test_slow_start,
+    run(test_certificates, test_certificates_https, test_faults, test_descriptions, test_rude_words,
+        test_jump_and_resize, test_lossy_udp, test_noise, test_silence, test_short_silence, test_garbage,
+        test_killed_and_started_again, test_never_there, test_refused_for_ever, test_new_password,
+        test_film_by_http, test_slow_start,
         test_memory_is_flat)
     sys.exit(0)
