@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <watchword/json_text.h>
 #include <watchword/models.h>
+#include <watchword/quote.h>
 
 #include "cli.h"
 #include "fetch.h"
@@ -32,8 +33,11 @@ static void print_model(void *opaque, const struct ww_model_info *info)
         print_line(line, t.length);
         return;
     }
-    printf("%-24s %-16s %.19s  %s\n", info->name, info->family, *info->digest ? info->digest : "-",
-           info->dir);
+    char line[sizeof *info + 32];
+    const int length = snprintf(line, sizeof(line), "%-24s %-16s %.19s  %s", info->name, info->family,
+                                *info->digest ? info->digest : "-", info->dir);
+    ww_quote_tidy(line); // the family is what a config.json says
+    print_line(line, length < 0 ? 0 : strlen(line));
 }
 
 static int list_models(bool json)

@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "models/family.h"
 #include "weights/weights.h"
 
@@ -43,6 +44,14 @@ static void WW_PRINTF(2, 3) print(struct report *r, const char *fmt, ...)
     vsnprintf(r->text + r->length, r->size - r->length, fmt, args);
     va_end(args);
     r->length += (size_t)length;
+}
+
+// A name from a file as part of a line.
+static const char *show(struct ww_arena *arena, const char *name)
+{
+    char *text = ww_arena_strdup(arena, name);
+    ww_utf8_tidy(text);
+    return text;
 }
 
 // "[3, 3, 16, 1]" of an index or a shape.
@@ -104,7 +113,7 @@ static bool verify_weights(struct ww_arena *arena, const char *path, struct repo
     struct ww_weights *weights = ww_weights_open(path, err);
     if (!weights)
         return false;
-    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    const char *name = show(arena, strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
     char digest[65];
     ww_weights_digest(weights, digest);
     bool sound = *digest || ww_fail(err, WW_E_FILE, "%s: became shorter while it was read", path);
@@ -113,7 +122,7 @@ static bool verify_weights(struct ww_arena *arena, const char *path, struct repo
     for (size_t i = 0; sound && i < ww_weights_count(weights); i++) {
         const struct ww_weight *t = ww_weights_at(weights, i);
         bytes += t->bytes;
-        print(details, "  %s  %s %s  %zu bytes\n", t->name, ww_type_name(t->type),
+        print(details, "  %s  %s %s  %zu bytes\n", show(arena, t->name), ww_type_name(t->type),
               show_dims(arena, t->rank, t->dim), t->bytes);
         sound = check_numbers(arena, weights, t, err);
     }
@@ -224,7 +233,7 @@ static bool verify_model(const struct parts *p, struct ww_error *err)
     bool sound = type != NULL;
     if (sound) {
         const bool known = ww_family_find(ww_json_string(type)) != NULL;
-        print(p->summary, "%s\n  family %s%s\n", p->dir, ww_json_string(type),
+        print(p->summary, "%s\n  family %s%s\n", show(p->arena, p->dir), show(p->arena, ww_json_string(type)),
               known ? "" : ", which this version cannot run");
         if (strcmp(ww_json_string(type), "nano") == 0)
             sound = verify_nano(p, config, err) || ww_within(err, "%s", path);
@@ -248,7 +257,7 @@ bool ww_model_verify(const char *dir_or_file, char *report, size_t size, struct 
     struct stat st;
     bool sound;
     if (stat(dir_or_file, &st) == 0 && !S_ISDIR(st.st_mode)) {
-        print(&summary, "%s\n", dir_or_file);
+        print(&summary, "%s\n", show(arena, dir_or_file));
         sound = verify_weights(arena, dir_or_file, &summary, &details, err);
     } else {
         char dir[4096];

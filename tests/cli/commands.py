@@ -257,6 +257,23 @@ class Models(unittest.TestCase):
         words = watchword("models", "list", "nano").stdout.splitlines()
         self.assertEqual((len(words), words[0]), (80, "person"))
 
+    def test_rude_names(self):
+        """What a downloaded model calls itself and its tensors gives a terminal no orders, and ends no line."""
+        with tempfile.TemporaryDirectory() as folder:
+            model = os.path.join(folder, "rude")
+            os.mkdir(model)
+            with open(os.path.join(model, "config.json"), "w") as file:
+                json.dump({"model_type": "x\x1b[31m\nnano"}, file)
+            header = json.dumps({"w\x1b]0;t\x07\n  z": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})
+            with open(os.path.join(model, "m.safetensors"), "wb") as file:
+                file.write(len(header).to_bytes(8, "little") + header.encode() + bytes(4))
+            env = {**os.environ, "WATCHWORD_MODELS": folder}
+            said = [watchword("models", env=env).stdout,
+                    watchword("models", "verify", "--tensors", model).stdout]
+        self.assertRegex(said[0], r"(?m)^rude +x\?\[31m nano +- ")
+        self.assertIn("  family x?[31m nano, which", said[1])
+        self.assertIn("\n  w?]0;t?   z  F32 [1]  4 bytes\n", said[1])
+
     def test_catalogue(self):
         """The one that is shipped, without a user's own."""
         with tempfile.TemporaryDirectory() as nobody:
