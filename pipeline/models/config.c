@@ -51,3 +51,8 @@ bool ww_config_word(const struct ww_json *config, const char *field, const char 
            ww_fail(err, WW_E_UNSUPPORTED, "'%s' is '%.40s'; only '%s' can be computed", field,
                    found ? found : ww_json_kind_name(ww_json_kind(value)), word);
 }
+
+bool ww_config_is_beside(const char *name)
+{
+    return *name && *name != '.' && !strpbrk(name, "/\\");
+}

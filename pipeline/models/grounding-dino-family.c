@@ -3,6 +3,7 @@
 
 #include "grounding-dino-hall.h"
 #include "base/room.h"
+#include "config.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,11 @@ static struct ww_tokenizer *open_tokenizer(const char *dir, const struct ww_json
 {
     char path[1024];
     const char *encoder = ww_json_string(ww_json_get(config, "text_encoder"));
+    if (encoder && !ww_config_is_beside(encoder)) {
+        ww_fail(err, WW_E_FILE, "%s: 'text_encoder' is '%s'; it must be the name of a directory beside it", dir,
+                encoder);
+        return NULL;
+    }
     snprintf(path, sizeof path, "%s/vocab.txt", dir);
     if (!encoder || !access(path, F_OK))
         return ww_tokenizer_open(dir, err);

@@ -3,6 +3,7 @@
 
 #include "centernet.h"
 #include "class-words.h"
+#include "config.h"
 #include "movenet.h"
 #include "picture.h"
 
@@ -80,7 +81,7 @@ static struct ww_weights *open_weights(const char *dir, const struct ww_json *pa
     const struct ww_json *name = ww_json_need(parent, field, WW_JSON_STRING, err);
     if (!name)
         return NULL;
-    if (strchr(ww_json_string(name), '/')) {
+    if (!ww_config_is_beside(ww_json_string(name))) {
         ww_fail(err, WW_E_FILE, "'%s' must be a file of this directory, not '%s'", field,
                 ww_json_string(name));
         return NULL;

@@ -209,6 +209,10 @@ def wrong_ones(watchword, device):
         (configure(max_text_len=100000), "max_text_len"),
         (within("text_config", hidden_size=50), "text_config"),
         (within("text_config", vocab_size=1000), "word_embeddings"),
+        (configure(text_encoder="../../elsewhere"), "'text_encoder' is '../../elsewhere'"),
+        (configure(text_encoder=".."), "'text_encoder' is '..'"),
+        (configure(text_encoder=""), "'text_encoder' is ''"),
+        (configure(text_encoder="a\\b"), "'text_encoder' is 'a\\b'"),
         (within("backbone_config", out_indices=[1, 2, 3]), "backbone_config"),
     ]
     with tempfile.TemporaryDirectory() as folder:
