@@ -14,6 +14,7 @@
 #define MAX_TRIES     5 // in a row that bring nothing new
 #define MAX_WAIT_S    60
 #define MAX_UNTOLD    (INT64_C(64) << 20) // bytes of a file whose size nobody tells
+#define MAX_WEIGHTS   (INT64_C(64) << 30) // of weights whose size the catalogue does not tell, but their server
 #define MEBI          (1 << 20)
 
 enum next { GOT_ALL, TRY_AGAIN, START_OVER, GIVE_UP };
@@ -116,6 +117,23 @@ static bool check_claims(struct job *j, int64_t whole)
     return true;
 }
 
+// Of a file of which the catalogue knows neither size nor sum, a server could say anything, and it would fill the
+// disk: weights are large, and nothing else is.
+static bool check_size(struct job *j, int64_t total)
+{
+    static const char *const weights[] = {".safetensors", ".bin", ".gguf", ".pth", ".pt"};
+    const char *end = strrchr(j->file->name, '.');
+    int64_t most = MAX_UNTOLD;
+    for (size_t i = 0; end && i < sizeof(weights) / sizeof(weights[0]); i++)
+        most = strcmp(end, weights[i]) == 0 ? MAX_WEIGHTS : most;
+    if (j->file->bytes >= 0 || j->file->sha256 || total <= most)
+        return true;
+    ww_fail(j->err, WW_E_NETWORK, "%s: says that it has %lld MiB, and %lld are taken of a file like it unless its "
+            "'bytes' or 'sha256' stand in the catalogue", j->head.host, (long long)(total / MEBI),
+            (long long)(most / MEBI));
+    return give_up_on(j, GIVE_UP);
+}
+
 static bool check_space(struct job *j, int64_t more)
 {
     const int64_t space = free_bytes(j->part.folder);
@@ -148,7 +166,7 @@ static bool accept_piece(struct job *j)
     }
     j->pieced = true;
     j->part.total = total;
-    return check_claims(j, h->range_total) && check_space(j, total - j->from);
+    return check_claims(j, h->range_total) && check_size(j, total) && check_space(j, total - j->from);
 }
 
 static bool accept_whole(struct job *j)
@@ -160,7 +178,7 @@ static bool accept_whole(struct job *j)
                           : h->linked_bytes >= 0 ? h->linked_bytes
                                                  : h->bytes;
     // What is there makes room.
-    if (!check_claims(j, h->bytes) || !check_space(j, total - part_size(&j->part)))
+    if (!check_claims(j, h->bytes) || !check_size(j, total) || !check_space(j, total - part_size(&j->part)))
         return false;
     j->pieced = false;
     return part_begin(&j->part, total, h->etag, h->linked_sha256, j->err) || give_up_on(j, GIVE_UP);

@@ -293,6 +293,21 @@ class Lies(Case):
         self.assertIn("sends more than 64 MiB", self.told)
         self.assertEqual(self.files(), [])
 
+    def test_large_unlisted(self):
+        """Of what the catalogue knows nothing of, the server's word is good for 64 MiB, or 64 GiB of weights."""
+        big = b"x" * 1000
+        for name, gives, most in (("t.json", 65 << 20, 64), ("w.bin", 65 << 30, 64 << 10)):
+            self.put(name, big)
+            self.list({"name": name})
+            self.fault(promise(gives), name=name)
+            self.fetch(status=1)
+            self.assertIn(f"says that it has {gives >> 20} MiB, and {most} are taken", self.told)
+            self.assertEqual(self.files(), [])
+        self.list({"name": "t.json", "bytes": 65 << 20})
+        self.fault(promise(65 << 20), name="t.json")
+        self.fetch(status=1)
+        self.assertNotIn("are taken", self.told)  # but cut, at last
+
     def test_too_short_untold(self):
         """The connection's end is the file's end, where nobody told another."""
         def early(h, data):

@@ -195,7 +195,7 @@ class Folder(Case):
             self.fetch(status=1)
             self.assertRegex(self.told, r"needs 1073741825 MiB more, and \d+ MiB are free there: make room, or")
         self.assertEqual(self.server.seen, [])
-        self.list({"name": "w.bin"})  # the server says it
+        self.list({"name": "w.bin", "sha256": sha256(BLOB)})  # the server says it
         self.fault(promise(1 << 50))
         self.fetch(status=1)
         self.assertIn("MiB are free there", self.told)
