@@ -34,7 +34,7 @@ void main()
     const uint lane = gl_LocalInvocationID.x & 7, k = gl_WorkGroupID.x, batch = gl_WorkGroupID.z;
     const uint cells = push.H * push.W;
     float best = -1;
-    uint cell = 0xffffffffu;
+    uint cell = 0; // where every score is a NaN
     for (uint p = lane; p < cells; p += TEAM)
         better(best, cell, quad2(batch * push.center_step + p).x * quad4(p).x, p);
     const uint centre = first_of_largest(best, cell);
@@ -44,7 +44,7 @@ void main()
     const vec2 expected = vec2(centre / push.W, centre % push.W) +
                           (xk == 0 ? r.xy : r.zw);
     best = -1;
-    cell = 0xffffffffu;
+    cell = 0;
     const uint heat = batch * push.heat_step + k / 4 * cells;
     for (uint p = lane; p < cells; p += TEAM) {
         const vec2 d = vec2(p / push.W, p % push.W) - expected;

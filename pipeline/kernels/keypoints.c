@@ -5,12 +5,14 @@
 //     s_k(p) = heat_k(p) / (|p - e_k| + 1.7998046875);  p_k = argmax s_k
 //     y = p_k + offset_k(p_k), heat_k(p_k)
 //
-// Of equals the first cell wins.
+// Of equals the first cell wins, and of what are no numbers the first of all.
 
 #include "kernels.h"
+#include "check-inner.h"
 #include "keypoints.comp.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #define NUM_KEYPOINTS 17
 
@@ -79,17 +81,32 @@ static void reference(const struct ww_args *a)
     }
 }
 
+// A map of a network that has lost its numbers.
+static struct ww_tensor try_no_numbers(struct ww_try *t, int n, int h, int w)
+{
+    const size_t num = (size_t)(n * h * w) * 4;
+    float *data = malloc(num * sizeof *data);
+    if (!data)
+        abort();
+    for (size_t i = 0; i < num; i++)
+        data[i] = NAN;
+    struct ww_storage *s = ww_try_storage(t, data, num * sizeof *data);
+    free(data);
+    return ww_try_stored(t, s, n, 1, h, w);
+}
+
 static void attempt(struct ww_try *t, const int *size)
 {
     const int n = size[0], h = size[1], w = size[2];
     ww_keypoints(ww_try_cmd(t), ww_try_out(t, n, 4, 1, NUM_KEYPOINTS),
                  ww_try_in(t, n, NUM_KEYPOINTS, h, w), ww_try_in(t, n, 2 * NUM_KEYPOINTS, h, w),
-                 ww_try_in(t, n, 1, h, w), ww_try_in(t, n, 2 * NUM_KEYPOINTS, h, w),
+                 size[3] ? try_no_numbers(t, n, h, w) : ww_try_in(t, n, 1, h, w),
+                 ww_try_in(t, n, 2 * NUM_KEYPOINTS, h, w),
                  ww_try_in(t, 1, 1, h, w));
 }
 
-// batch, height, width
-static const int sizes[][8] = {{1, 1, 1}, {3, 7, 9}, {2, 48, 48}, {0}};
+// batch, height, width, no centre is a number
+static const int sizes[][8] = {{1, 1, 1, 0}, {3, 7, 9, 0}, {2, 7, 9, 1}, {2, 48, 48, 0}, {0}};
 
 const struct ww_kernel ww_kernel_keypoints = {
     .name = "keypoints",
