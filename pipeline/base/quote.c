@@ -28,11 +28,11 @@ static void put(struct copy *c, const char *text, size_t bytes)
     c->length += bytes;
 }
 
-// The last '@' of `bytes` that something follows: libav says "[tcp @ 0x55d0c0]".
+// The last '@' of `bytes`, but for those of libav, which says "[tcp @ 0x55d0c0]".
 static const char *last_at(const char *text, size_t bytes)
 {
     while (bytes-- > 0)
-        if (text[bytes] == '@' && text[bytes + 1] && !strchr(" \t\n", text[bytes + 1]))
+        if (text[bytes] == '@' && strncmp(text + bytes, "@ 0x", 4) != 0)
             return text + bytes;
     return NULL;
 }
@@ -57,10 +57,11 @@ static size_t secret_name(const char *text, char before)
     return strchr("/?&;", before) && strncasecmp(text, "p=", 2) == 0 ? 2 : 0;
 }
 
-// A sentence goes on after a quote, or with ": ".
-static size_t value_bytes(const char *text, bool in_query)
+// Bytes of a secret. A sentence goes on with ": ", or after `quote`, the quote that the URL stands in; '\0': none.
+static size_t value_bytes(const char *text, bool in_query, char quote)
 {
-    const size_t bytes = strcspn(text, in_query ? "&;'\"\t\n" : "&;/'\"\t\n");
+    const char ends[] = {'&', ';', '\n', in_query ? '&' : '/', quote, '\0'};
+    const size_t bytes = strcspn(text, ends);
     const char *colon = strstr(text, ": ");
     return colon && (size_t)(colon - text) < bytes ? (size_t)(colon - text) : bytes;
 }
@@ -69,6 +70,7 @@ void ww_quote_redacted(const char *text, char *out, size_t size)
 {
     struct copy c = {.out = out, .size = size};
     bool in_query = false;
+    char quote = '\0';
     for (char before = '/'; *text;) {
         if (strncmp(text, "://", 3) == 0) {
             put(&c, text, 3);
@@ -86,11 +88,15 @@ void ww_quote_redacted(const char *text, char *out, size_t size)
         if (name) {
             put(&c, text, name);
             put(&c, hidden, sizeof hidden - 1);
-            text += name + value_bytes(text + name, in_query);
+            text += name + value_bytes(text + name, in_query, quote);
             before = '=';
             continue;
         }
-        in_query = (in_query || *text == '?') && !strchr(" \t\n'\"", *text);
+        if (*text == quote)
+            quote = '\0';
+        else if (!quote && strchr("'\"", *text) && strchr("/ (", before)) // "/": at the beginning, too
+            quote = *text;
+        in_query = (in_query || *text == '?') && *text != ' ';
         before = *text;
         size_t bytes = ww_utf8_char(text, strnlen(text, 4));
         bytes = bytes ? bytes : 1;

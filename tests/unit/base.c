@@ -94,6 +94,9 @@ static void test_redacted(void)
         {"http://h/x?p=ge/heim;v=1&auth=geheim&sid=geheim", "http://h/x?p=…;v=1&auth=…&sid=…"},
         {"http://h/up=1/p=geheim/c", "http://h/up=1/p=…/c"},
         {"cannot open 'http://u:geheim@h/x?key=geheim': no", "cannot open 'http://…@h/x?key=…': no"},
+        {"http://h/password=ge'he\"im", "http://h/password=…"},
+        {"\"http://h/password=ge'heim\" is not there", "\"http://h/password=…\" is not there"},
+        {"rtsp://user:geheim@", "rtsp://…@"},
         {"http://h/token=geheim: it is not there", "http://h/token=…: it is not there"},
         {"[tcp @ 0x55] rtsp://host/x [rtsp @ 0x55]", "[tcp @ 0x55] rtsp://host/x [rtsp @ 0x55]"},
         {"rtsp://a/x is now rtsp://u:geheim@b/y", "rtsp://…@b/y"}, // too much rather than too little
