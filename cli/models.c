@@ -34,10 +34,10 @@ static void print_model(void *opaque, const struct ww_model_info *info)
         return;
     }
     char line[sizeof *info + 32];
-    const int length = snprintf(line, sizeof(line), "%-24s %-16s %.19s  %s", info->name, info->family,
-                                *info->digest ? info->digest : "-", info->dir);
+    snprintf(line, sizeof(line), "%-24s %-16s %.19s  %s", info->name, info->family,
+             *info->digest ? info->digest : "-", info->dir);
     ww_quote_tidy(line); // the family is what a config.json says
-    print_line(line, length < 0 ? 0 : strlen(line));
+    print_line(line, strlen(line));
 }
 
 static int list_models(bool json)
