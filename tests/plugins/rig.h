@@ -93,16 +93,22 @@ static inline GstMessage *rig_message(struct rig *r, GstMessageType types, int s
     return gst_bus_timed_pop_filtered(r->bus, (GstClockTime)seconds * GST_SECOND, types);
 }
 
-// A copy of the next result's structure, to be freed; NULL if none comes within `seconds`.
-static inline GstStructure *rig_result(struct rig *r, int seconds)
+// A copy of the structure that the next element message has, of this name, to be freed; NULL if none comes
+// within `seconds`.
+static inline GstStructure *rig_structure(struct rig *r, const char *name, int seconds)
 {
     GstMessage *message = rig_message(r, GST_MESSAGE_ELEMENT, seconds);
     if (!message)
         return NULL;
-    CHECK(gst_structure_has_name(gst_message_get_structure(message), "watchword"));
+    CHECK_STR(gst_structure_get_name(gst_message_get_structure(message)), name);
     GstStructure *s = gst_structure_copy(gst_message_get_structure(message));
     gst_message_unref(message);
     return s;
+}
+
+static inline GstStructure *rig_result(struct rig *r, int seconds)
+{
+    return rig_structure(r, "watchword", seconds);
 }
 
 // A field that must be there and be of this type.

@@ -387,6 +387,12 @@ static void test_odd_buffers(void)
     GstMessage *warning = rig_message(&r, GST_MESSAGE_WARNING, 5);
     if (CHECK(warning != NULL))
         gst_message_unref(warning);
+    s = rig_structure(&r, "watchword-failure", 5);
+    if (CHECK(s != NULL)) {
+        CHECK_HAS(gst_structure_get_string(s, "error"), "a buffer of 100 bytes does not hold");
+        CHECK_CMP(rig_u64(s, "failed"), ==, 1);
+        gst_structure_free(s);
+    }
     CHECK_CMP(rig_stat(&r, "failed"), ==, 1);
     gst_buffer_unref(rig_pass(&r, rig_grey("I420", 64, 48))); // pulls the first of the three
     s = rig_result(&r, 5);
