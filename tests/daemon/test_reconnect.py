@@ -439,7 +439,7 @@ def test_slow_start():
     """Pictures come while the engine is busy with something else for longer than the timeout: they wait."""
     if SANITIZED:
         return  # it would be busy for minutes
-    busy = {"url": "test:ball?fps=1", "every_frame": True, "watches": [{"input_size": 2560}]}
+    busy = {"url": "test:ball?fps=1", "every_frame": True, "watches": [{"input_size": 1792}]}
     with film() as camera, Daemon({"busy": busy}) as daemon:
         daemon.ear.wait("detection/busy/", FIRST)
         daemon.configure({"busy": busy, "gate": stream(camera.url, timeout_ms=700)})
