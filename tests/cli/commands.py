@@ -201,7 +201,7 @@ class Run(unittest.TestCase):
             (["nothing.mp4"], "nothing.mp4: No such file or directory"),
             ([self.dir], "is a directory"),
             ([noise], "noise.mp4: "),
-            (["rtsp://me:secret@127.0.0.1:1/x"], "rtsp://127.0.0.1:1/x: Connection refused"),
+            (["rtsp://me:secret@127.0.0.1:1/x"], "rtsp://…@127.0.0.1:1/x: Connection refused"),
             (["--phrases", "persn", self.film], "near: person"),
             (["--device", "abacus", self.film], "no device 'abacus'"),
             (["--model", "no-such-model", self.film], "no-such-model"),
