@@ -156,7 +156,7 @@ static bool parse_header(struct ww_weights *w, int number, const struct ww_json 
     const char *data = file->map + data_start;
     if (!ww_weights_reserve(w, ww_json_count(header), err))
         return false;
-    struct ww_weight *first = w->tensors + w->num_tensors;
+    struct ww_weight *first = w->tensors ? w->tensors + w->num_tensors : NULL; // there may be none at all
     size_t count = 0;
     for (const struct ww_json *entry = ww_json_first(header); entry; entry = ww_json_next(entry)) {
         if (strcmp(ww_json_name(entry), "__metadata__") == 0) {
