@@ -1,5 +1,6 @@
 #include "daemon.h"
 
+#include <malloc.h> // malloc_trim, of glibc
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,9 @@
 
 // What is being looked at gets so long to be done with.
 #define DRAIN_US 3000000
+
+// What lost connections leave behind goes back to the system so often.
+#define TRIM_US 60000000
 
 // A piece of a look, or a message's way out, takes no longer than this when all is well.
 #define STUCK_US 30000000
@@ -34,6 +38,8 @@ struct daemon {
     GHashTable *numbers; // of all streams that ever were: name → struct numbers
     guint64 seq;
     gint64 started_unix_us, status_due_us, stopping_us; // 0: not stopping
+    gint64 trimmed_us;
+    bool lost; // a camera was, since then
     guint tick, watchdog;
     GThread *opener;
     struct ww_engine *engine; // NULL until the opener is done
@@ -88,6 +94,7 @@ static void publish_camera(struct daemon *d, struct slot *slot)
 {
     struct camera_status status;
     camera_status(slot->camera, &status);
+    d->lost |= status.state == CAMERA_RECONNECTING;
     status_publish_camera(&d->speaker, camera_config(slot->camera), &status, slot->numbers->status++);
 }
 
@@ -312,6 +319,19 @@ static bool finish_if_drained(struct daemon *d, gint64 now)
     return true;
 }
 
+// A connection has threads and buffers of its own. The C library keeps what they held, in pieces that the next
+// one's do not quite fit into, and then grows by a little with each loss.
+static void give_back_memory(struct daemon *d, gint64 now)
+{
+    if (!d->lost || now - d->trimmed_us < TRIM_US)
+        return;
+    d->trimmed_us = now;
+    d->lost = false;
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 static gboolean on_tick(void *opaque)
 {
     struct daemon *d = opaque;
@@ -321,6 +341,7 @@ static gboolean on_tick(void *opaque)
         return finish_if_drained(d, now) ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
     for (guint i = 0; i < d->slots->len; i++)
         camera_tick(slot_at(d, i)->camera, now);
+    give_back_memory(d, now);
     if (now >= d->status_due_us) {
         d->status_due_us = now + (gint64)(d->config->status_interval_s * 1e6);
         publish_all(d);
