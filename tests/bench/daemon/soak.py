@@ -1,25 +1,22 @@
 #!/usr/bin/python3
 """Three cameras that are lost every few seconds, for half an hour: does the daemon grow?
 
-    tests/bench/soak/soak.py BUILD [MINUTES]
+    tests/bench/daemon/soak.py BUILD [MINUTES]
 
 Every four seconds one camera in turn closes its connections, refuses them, ends its stream, forgets
 its path, falls silent or sends noise. Prints the resident memory that is its own each minute, and at the end its slope
 over the second half (least squares): the daemon is flat if that is less than 1 MB an hour. Exits with 1
 if it is not, or if a camera did not come back.
 """
-import os
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-BUILD = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else sys.exit(__doc__)
-MINUTES = float(sys.argv[2]) if len(sys.argv) > 2 else 30
-os.environ.update(WATCHWORD_BUILD=BUILD, WATCHWORD_SOURCE=ROOT,
-                  WATCHWORD_MODELS=os.path.join(ROOT, "models"))
-sys.path.insert(0, os.path.join(ROOT, "tests", "daemon"))
+import live
+
+live.build(__doc__)
 from harness import Camera, Daemon, stream  # it reads the environment
 
+MINUTES = float(sys.argv[2]) if len(sys.argv) > 2 else 30
 FAULTS = ("close", "down 1", "end", "404 1", "silence 3", "garbage 2")
 EVERY_S = 4.0
 FLAT_KB_H = 1024

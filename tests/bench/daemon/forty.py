@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Many cameras at once: how soon do they live, what do they get, and how soon are they back?
 
-    tests/bench/forty/forty.py BUILD [CAMERAS]
+    tests/bench/daemon/forty.py BUILD [CAMERAS]
 
 So many streams (40) of one test camera, 320x240 at 5 frames a second, H.264, each with a watch of persons at
 128x96 once a second. Prints how long after the start, and after each fault of the camera ended, the streams had
@@ -12,14 +12,12 @@ import os
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-BUILD = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else sys.exit(__doc__)
-CAMERAS = int(sys.argv[2]) if len(sys.argv) > 2 else 40
-os.environ.update(WATCHWORD_BUILD=BUILD, WATCHWORD_SOURCE=ROOT,
-                  WATCHWORD_MODELS=os.path.join(ROOT, "models"))
-sys.path.insert(0, os.path.join(ROOT, "tests", "daemon"))
+import live
+
+live.build(__doc__)
 from harness import Camera, Daemon, stream  # it reads the environment
 
+CAMERAS = int(sys.argv[2]) if len(sys.argv) > 2 else 40
 FAULTS = (("down 5", 5), ("close", 0), ("silence 12", 12))  # and for how many seconds
 SPAN_S = 30
 
