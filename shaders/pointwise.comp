@@ -9,11 +9,11 @@
 // A lane is TM pixels, LX apart, times TN quads of outputs; any number of input channels, Q quads.
 layout(constant_id = 1) const int TM = 4;
 layout(constant_id = 2) const int TN = 4;
-layout(constant_id = 3) const int TN_HALF = 2;
-layout(constant_id = 4) const uint ACT = 0;
-layout(constant_id = 5) const bool SCALED = false;
-layout(constant_id = 6) const bool RESIDUAL = false;
-layout(constant_id = 7) const bool FIRST = false; // the residual comes before the activation
+layout(constant_id = 3) const uint ACT = 0;
+layout(constant_id = 4) const bool SCALED = false;
+layout(constant_id = 5) const bool RESIDUAL = false;
+layout(constant_id = 6) const bool FIRST = false; // the residual comes before the activation
+layout(constant_id = 7) const int TN_HALF = 2;
 layout(constant_id = 8) const bool WARM = false;
 
 PUSH(uint pixels; uint Q; uint N; uint x_step; uint y_step; uint r_step; uint s_step; uint pairs;

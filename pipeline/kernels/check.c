@@ -14,6 +14,7 @@
 #define MAX_PIECES 16
 #define LIST_CAP   4096
 #define HALF_ERROR 1e-3f // of what is stored as a half: a driver may cut off instead of rounding
+#define HALF_SUM_ERROR 4e-3f // of what is summed up as halves, 16 at a time, and then cut to a few by an activation
 enum { NOBODY = -1, EVERYBODY = -2 };
 #define UNWRITTEN  -777.0f // where a kernel writes nothing; no measure of what it writes elsewhere
 
@@ -406,6 +407,14 @@ static void describe(const struct ww_try *t, size_t index, float got, float want
              want);
 }
 
+static bool sums_halves(const struct ww_device *device, const struct ww_kernel *kernel)
+{
+    bool can = false;
+    for (int i = 0; i < kernel->num_shaders; i++)
+        can |= kernel->shaders[i].in_halves > 0;
+    return can && device->profile.card && device->profile.half_sums;
+}
+
 bool ww_check_kernel(struct ww_device *device, struct ww_device *reference,
                      const struct ww_kernel *kernel, const int *size, bool halves, struct ww_check *out,
                      struct ww_error *err)
@@ -414,7 +423,8 @@ bool ww_check_kernel(struct ww_device *device, struct ww_device *reference,
     size_t num, num_expected;
     float *expected = run(&t, reference, kernel, size, halves, &num_expected, err);
     float *got = expected ? run(&t, device, kernel, size, halves, &num, err) : NULL;
-    *out = (struct ww_check){.tolerance = t.tolerance + (halves ? HALF_ERROR : 0)};
+    *out = (struct ww_check){.tolerance = t.tolerance + (halves ? HALF_ERROR : 0) +
+                                          (halves && sums_halves(device, kernel) ? HALF_SUM_ERROR : 0)};
     if (!got || num != num_expected) {
         free(expected);
         free(got);

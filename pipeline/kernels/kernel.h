@@ -25,6 +25,7 @@ struct ww_kernel {
     const struct ww_shader *shaders; // by variant
     int num_shaders;
     enum ww_view view[WW_MAX_INPUTS]; // how the shader reads each input
+    bool for_cards; // it has a way of its own for cards (ww_for_card)
     bool exact; // its outputs are no quads of numbers, or need all their bits: never halves
     void (*reference)(const struct ww_args *a);
     // Launches the kernel on random operands, for the checker; `size` is one of `sizes`.
@@ -36,10 +37,10 @@ struct ww_kernel {
 // Every kernel, NULL at the end.
 extern const struct ww_kernel *const ww_kernels[];
 
-#define WW_SHADER(name, label)                                                                     \
+#define WW_SHADER(name, label, ...)                                                                \
     {                                                                                              \
         .variant = label, .code = name, .halves = name##_halves, .code_bytes = sizeof name,        \
-        .halves_bytes = sizeof name##_halves                                                       \
+        .halves_bytes = sizeof name##_halves, __VA_ARGS__                                          \
     }
 
 // Element [n][c][y][x] in a tensor that begins at `data`.

@@ -1,13 +1,16 @@
 // y[p][n] = act(b[n] + sum over k of x[p][k] s[k] w[k][n]) + r[p][n]
 //
-// A matrix product whose lanes are pixels. Compute bound: 2 K N flops for K + N numbers a pixel. Few
-// input channels stay in registers while all outputs are walked ("short"); many are walked while a
-// tile of outputs stays ("long").
+// A matrix product whose lanes are pixels. Compute bound: 2 K N flops for K + N numbers a pixel. On
+// software Vulkan few input channels stay in registers while all outputs are walked ("short"); many are
+// walked while a tile of outputs stays ("long"). Cards have shared memory for a tile of both ("tile"),
+// and some compute with halves ("halves").
 
 #include "filter.h"
 #include "words.h"
 #include "pointwise.comp.h"
 #include "pointwise_short.comp.h"
+#include "pointwise_tile.comp.h"
+#include "pointwise_tile16.comp.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +21,11 @@
 #define MAX_BLOCK   8  // strips that take turns at a tile of weights
 #define BLOCK_BYTES (256 << 10) // of pixels: what a core's cache keeps beside the weights
 
-enum { LONG, SHORT };
+#define CARD_LANES  128 // of a workgroup, shaders/tile.glsl: 16 along the pixels, 8 along the outputs
+#define CARD_GROUPS 256 // workgroups that keep a large card busy; smaller tiles until there are as many
+
+enum { LONG, SHORT, TILE, HALVES };
+enum { ACT = 3, SCALED, RESIDUAL, FIRST }; // specialisation constants that all variants have
 
 struct push {
     uint32_t pixels, q, n, x_step, y_step, r_step, s_step, pairs, w_step, w_tile, w_quad, block, x_plane,
@@ -31,6 +38,46 @@ static uint32_t block_of(uint32_t strips, int strip_bytes)
     uint32_t block = BLOCK_BYTES / (uint32_t)strip_bytes;
     block = block > MAX_BLOCK ? MAX_BLOCK : block < 1 ? 1 : block;
     return block < strips ? block : strips;
+}
+
+// What a variant makes of the work: how many pixels and quads of outputs a lane has, and workgroups.
+struct tiling {
+    int variant;
+    enum ww_lanes lanes;
+    uint32_t pixels, quads, groups[2];
+};
+
+// For cards: pixels of a lane are halved until there are enough workgroups.
+static struct tiling card_tiling(int pixels, int N, int batch)
+{
+    struct tiling t = {.variant = TILE, .lanes = WW_LANES_FIXED, .pixels = 8, .quads = N > 8 ? 2 : 1};
+    t.groups[0] = ww_div_up(N, 8 * (int)t.quads);
+    for (;; t.pixels /= 2) {
+        t.groups[1] = ww_div_up(pixels, 16 * (int)t.pixels);
+        if (t.pixels == 2 || (uint64_t)t.groups[0] * t.groups[1] * (uint64_t)batch >= CARD_GROUPS)
+            return t;
+    }
+}
+
+static struct tiling short_tiling(int pixels, int Q, int N, uint32_t pairs)
+{
+    return (struct tiling){.variant = SHORT, .lanes = WW_LANES_X, .pixels = ROWS, .quads = (uint32_t)Q,
+                           .groups = {ww_div_up(pixels, 8 * ROWS), ww_div_up(N, 2 * (int)pairs)}};
+}
+
+// All outputs of a block of strips before the next one, whose pixels then stay in the cache; the weights come
+// round once a block, tile by tile.
+static struct tiling long_tiling(int pixels, int Q, int N, bool tiled, uint32_t *block)
+{
+    // One pixel needs no tile of pixels, and enough groups to go round the cores.
+    const int rows = pixels <= 8 ? 1 : ROWS;
+    // Of a tile of 4 for the last of 5 or 6 quads, half would be for nothing.
+    const int quads = !tiled && N > LONG_QUADS && N <= 6 ? 6 : LONG_QUADS;
+    const uint32_t strips = ww_div_up(pixels, 8 * rows);
+    *block = block_of(strips, 8 * rows * Q * 16);
+    return (struct tiling){.variant = LONG, .lanes = WW_LANES_FIXED, .pixels = (uint32_t)rows,
+                           .quads = (uint32_t)quads,
+                           .groups = {ww_div_up(N, quads) * *block, ww_div_up((int)strips, (int)*block)}};
 }
 
 // `w_step`: from one of the batch's weights to the next; 0: they share them.
@@ -47,14 +94,14 @@ static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, s
     if (!ww_cmd_sound(g))
         return;
     const int Q = ww_quads(x), N = ww_quads(y);
-    // One pixel needs no tile of pixels, and enough groups to go round the cores.
-    const int rows = pixels <= 8 ? 1 : ROWS;
-    const bool brief = Q <= SHORT_QUADS && pixels > 8;
-    const uint32_t strips = ww_div_up(pixels, 8 * rows), block = block_of(strips, 8 * rows * Q * 16);
+    // Short walks all outputs, unless there would be too few groups for two cores.
+    const uint32_t pairs = ww_div_up(pixels, 8 * ROWS) >= 64 ? ww_div_up(N, 2) : 2;
+    uint32_t block = 1;
+    const struct tiling t = pixels > 8 && ww_for_card(g)      ? card_tiling(pixels, N, x.n)
+                            : pixels > 8 && Q <= SHORT_QUADS ? short_tiling(pixels, Q, N, pairs)
+                                                             : long_tiling(pixels, Q, N, tiled, &block);
     const struct push push = {(uint32_t)pixels,        (uint32_t)Q, (uint32_t)N, x.step, y.step,
-                              params->residual.step, params->scale.step,
-                              // Walk all outputs, unless there would be too few groups for two cores.
-                              strips >= 64 ? ww_div_up(N, 2) : 2, w_step,
+                              params->residual.step, params->scale.step, pairs, w_step,
                               tiled ? 16 * (uint32_t)Q : 16, tiled ? 16 : 4 * (uint32_t)N, block,
                               (uint32_t)x_plane, (uint32_t)y_plane};
     struct ww_tensor residual_at = params->residual;
@@ -64,33 +111,29 @@ static void multiply(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, s
         y.first += (uint32_t)from;
         residual_at.first += (uint32_t)from;
     }
-    // Of a tile of 4 for the last of 5 or 6 quads, half would be for nothing.
-    const uint32_t tile = !tiled && !brief && N > LONG_QUADS && N <= 6 ? 6 : LONG_QUADS;
-    const uint32_t act = params->act, scaled = ww_some(params->scale),
-                   // Without an activation it does not matter, and the first is quicker.
-                   first = ww_some(params->residual) && (params->residual_first || act == WW_ACT_NONE),
-                   residual = ww_some(params->residual) && !first;
-    // Lines are fetched beforehand for networks of maps; for matrices, whose sums are longer, it costs 4 %.
-    const uint32_t long_spec[] = {8, (uint32_t)rows, tile, tile / 2, act, scaled,
-                                  residual, first, !tiled};
-    const uint32_t short_spec[] = {8, (uint32_t)rows, (uint32_t)Q, act, scaled, residual, first};
+    // Without an activation it does not matter which comes first, and the residual is quicker.
+    const bool first = ww_some(params->residual) && (params->residual_first || params->act == WW_ACT_NONE);
+    const uint32_t spec[] = {t.variant == TILE ? CARD_LANES : 8, t.pixels, t.quads,
+                             [ACT] = params->act,
+                             [SCALED] = ww_some(params->scale),
+                             [RESIDUAL] = ww_some(params->residual) && !first,
+                             [FIRST] = first,
+                             t.quads / 2,
+                             // Lines are fetched beforehand for networks of maps; for matrices, whose sums
+                             // are longer, it costs 4 %.
+                             !tiled};
     ww_launch(g, &ww_kernel_pointwise,
-              &(struct ww_launch_params){
-                  .out = {y},
-                  .in = {x, w, residual_at, params->scale},
-                  .push = &push,
-                  .push_bytes = sizeof push,
-                  .spec = brief ? short_spec : long_spec,
-                  .num_spec = brief ? 7 : 9,
-                  .variant = brief ? SHORT : LONG,
-                  // Long: all outputs of a block of strips before the next one, whose pixels then stay
-                  // in the cache; the weights come round once a block, tile by tile.
-                  .lanes = brief ? WW_LANES_X : WW_LANES_FIXED,
-                  .groups = {brief ? strips : ww_div_up(N, (int)tile) * block,
-                             brief ? ww_div_up(N, 2 * (int)push.pairs) : ww_div_up((int)strips, (int)block),
-                             (uint32_t)x.n},
-                  .batched = true,
-                  .macs = (double)pixels * x.c * y.c});
+              &(struct ww_launch_params){.out = {y},
+                                         .in = {x, w, residual_at, params->scale},
+                                         .push = &push,
+                                         .push_bytes = sizeof push,
+                                         .spec = spec,
+                                         .num_spec = t.variant == LONG ? FIRST + 3 : FIRST + 1,
+                                         .variant = t.variant,
+                                         .lanes = t.lanes,
+                                         .groups = {t.groups[0], t.groups[1], (uint32_t)x.n},
+                                         .batched = true,
+                                         .macs = (double)pixels * x.c * y.c});
 }
 
 void ww_pointwise(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x,
@@ -111,9 +154,8 @@ static void reference(const struct ww_args *a)
 {
     const struct ww_tensor y = a->out[0], x = a->in[0];
     const struct push *push = a->push;
-    const bool brief = push->pixels > 8 && push->q <= SHORT_QUADS;
-    const enum ww_activation_fn act = brief ? a->spec[3] : a->spec[4];
-    const bool first = brief ? a->spec[6] : a->spec[7];
+    const enum ww_activation_fn act = a->spec[ACT];
+    const bool first = a->spec[FIRST];
     const size_t plane = (size_t)push->x_plane * 4;
     float(*w)[4] = malloc(sizeof *w * (size_t)x.c); // of a quad of outputs
     if (!w)
@@ -198,8 +240,11 @@ static const int sizes[][8] = {{1, 1, 1, 1, 1, 0, 0, 0},      {1, 1, 1, 72, 24, 
 const struct ww_kernel ww_kernel_pointwise = {
     .name = "pointwise",
     .shaders = (const struct ww_shader[]){WW_SHADER(ww_spv_pointwise, "long"),
-                                          WW_SHADER(ww_spv_pointwise_short, "short")},
-    .num_shaders = 2,
+                                          WW_SHADER(ww_spv_pointwise_short, "short"),
+                                          WW_SHADER(ww_spv_pointwise_tile, "tile", .in_halves = HALVES),
+                                          WW_SHADER(ww_spv_pointwise_tile16, "halves")},
+    .num_shaders = 4,
+    .for_cards = true,
     .reference = reference,
     .attempt = attempt,
     .sizes = sizes,

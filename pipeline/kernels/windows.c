@@ -14,6 +14,7 @@
 #define MAX_QUADS 16 // 64 numbers of a head
 #define MAX_R     8  // queries of a lane
 #define MAX_RD    56 // R D: quads of queries that a lane holds, and as many of outputs
+#define MAX_LANES 256 // of a workgroup
 
 struct push {
     uint32_t h, w, columns, rows, strips, heads, shift;
@@ -60,8 +61,10 @@ void ww_windows(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q, struct
     ww_expect(g, q.h == 1 && q.w == y.h * y.w + 1);
     ww_expect(g, params->bias.n == 1 && params->bias.c == rows_of(tokens) && params->bias.h == heads &&
                      params->bias.w == tokens);
-    const int R = queries_of(tokens, D), chunk = chunk_of(tokens);
-    const uint32_t strips = ww_div_up(tokens, 8 * R);
+    // A card has lanes for all queries of a window, and registers for one of each.
+    const int all = 8 * (int)ww_div_up(tokens, 8), lanes = !ww_for_card(g) ? 8 : all < MAX_LANES ? all : MAX_LANES;
+    const int R = ww_for_card(g) ? 1 : queries_of(tokens, D), chunk = chunk_of(tokens);
+    const uint32_t strips = ww_div_up(tokens, lanes * R);
     const struct push push = {(uint32_t)y.h,
                               (uint32_t)y.w,
                               ww_div_up(y.w, side),
@@ -74,7 +77,7 @@ void ww_windows(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor q, struct
                               k.step,
                               v.step,
                               y.step};
-    const uint32_t spec[] = {8, (uint32_t)R, (uint32_t)D, (uint32_t)(R * D), (uint32_t)side,
+    const uint32_t spec[] = {(uint32_t)lanes, (uint32_t)R, (uint32_t)D, (uint32_t)(R * D), (uint32_t)side,
                              params->shift > 0, (uint32_t)chunk};
     ww_launch(g, &ww_kernel_windows,
               &(struct ww_launch_params){
@@ -206,6 +209,7 @@ const struct ww_kernel ww_kernel_windows = {
     .name = "windows",
     .shaders = (const struct ww_shader[]){WW_SHADER(ww_spv_windows, "flash")},
     .num_shaders = 1,
+    .for_cards = true,
     .reference = reference,
     .attempt = attempt,
     .sizes = sizes,

@@ -215,6 +215,11 @@ bool ww_for_software(const struct ww_cmd *g)
     return g->device->profile.software;
 }
 
+bool ww_for_card(const struct ww_cmd *g)
+{
+    return g->device->profile.card;
+}
+
 bool ww_keeps_stages(const struct ww_cmd *g)
 {
     return g->keep_stages;

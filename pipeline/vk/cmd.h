@@ -81,6 +81,8 @@ void ww_label(struct ww_cmd *g, const char *fmt, ...) WW_PRINTF(2, 3);
 
 // Whether it is for software Vulkan, where to compute something again costs less than to store it.
 bool ww_for_software(const struct ww_cmd *g);
+// Whether lanes of a workgroup have memory that they share, and cores many lanes to fill.
+bool ww_for_card(const struct ww_cmd *g);
 // Whether intermediate results must exist: a fused kernel then runs as its parts.
 bool ww_keeps_stages(const struct ww_cmd *g);
 void ww_keep_stages(struct ww_cmd *g, bool keep);

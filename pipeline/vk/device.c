@@ -277,7 +277,8 @@ static bool open_logical(struct ww_device *device, struct ww_error *err)
     VkPhysicalDeviceVulkan12Features f12 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
         .timelineSemaphore = VK_TRUE,
-        .bufferDeviceAddress = VK_TRUE};
+        .bufferDeviceAddress = VK_TRUE,
+        .shaderFloat16 = device->profile.half_sums};
     const VkPhysicalDeviceFeatures2 features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
         .pNext = &f12,
@@ -307,22 +308,34 @@ static void read_profile(struct ww_device *device)
                                          .pNext = &p11};
     vkGetPhysicalDeviceProperties2(device->physical, &props);
     vkGetPhysicalDeviceMemoryProperties(device->physical, &device->memory);
+    VkPhysicalDeviceVulkan12Features f12 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                          .pNext = &f12};
+    vkGetPhysicalDeviceFeatures2(device->physical, &features);
+    const bool software = props.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
     device->profile = (struct ww_profile){
-        .software = props.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU,
+        .software = software,
+        .card = !software,
+        .half_sums = f12.shaderFloat16,
         .subgroup = p11.subgroupSize,
         .max_texels = props.properties.limits.maxTexelBufferElements,
-        .piece_macs = props.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU ? 1.5e9 : 5e10,
+        .piece_macs = software ? 1.5e9 : 5e10,
         .max_alloc = p11.maxMemoryAllocationSize,
         .timestamp_ns = props.properties.limits.timestampPeriod,
     };
 }
 
-static bool read_precision(bool *halves, struct ww_error *err)
+// An environment variable that is one of two words: whether it is the second. `chosen` stays if it is not there.
+static bool read_choice(const char *name, const char *first, const char *second, bool *chosen,
+                        struct ww_error *err)
 {
-    const char *text = getenv("WATCHWORD_PRECISION");
-    *halves = text && !strcmp(text, "half");
-    return !text || !*text || *halves || !strcmp(text, "float") ||
-           ww_fail(err, WW_E_CONFIG, "WATCHWORD_PRECISION is '%s'; allowed: float, half", text);
+    const char *text = getenv(name);
+    if (!text || !*text)
+        return true;
+    *chosen = !strcmp(text, second);
+    return *chosen || !strcmp(text, first) ||
+           ww_fail(err, WW_E_CONFIG, "%s is '%s'; allowed: %s, %s", name, text, first, second);
 }
 
 struct ww_device *ww_device_open(const char *wanted, struct ww_error *err)
@@ -333,7 +346,7 @@ struct ww_device *ww_device_open(const char *wanted, struct ww_error *err)
     if (!device)
         abort();
     device->pipelines = ww_pipelines_create();
-    if (!read_precision(&device->halves, err))
+    if (!read_choice("WATCHWORD_PRECISION", "float", "half", &device->halves, err))
         goto fail;
     VkPhysicalDevice physical[MAX_DEVICES];
     struct ww_device_info info[MAX_DEVICES];
@@ -360,7 +373,8 @@ struct ww_device *ww_device_open(const char *wanted, struct ww_error *err)
     device->info = info[chosen];
     device->physical = physical[chosen];
     read_profile(device);
-    if (!open_logical(device, err))
+    if (!read_choice("WATCHWORD_KERNELS", "software", "card", &device->profile.card, err) ||
+        !open_logical(device, err))
         goto fail;
     ww_log(WW_LOG_INFO, "device: %s (%s)", device->info.name, device->info.driver);
     return device;

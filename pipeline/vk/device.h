@@ -12,6 +12,8 @@
 struct ww_profile {
     bool reference; // no Vulkan: kernels run their scalar references
     bool software;  // VK_PHYSICAL_DEVICE_TYPE_CPU: texel fetches, no shared memory, no barriers
+    bool card;      // kernels as cards want them: shared memory, whole subgroups, few registers a lane
+    bool half_sums;        // shaderFloat16: halves are added and multiplied as such
     uint32_t subgroup;     // lanes, 8 to 128
     uint32_t max_texels;   // of one texel buffer view
     double piece_macs;     // multiply-adds between two pauses of a plan: some 50 ms, on a card 5

@@ -17,6 +17,9 @@ struct ww_shader {
     const char *variant; // "quads", "subgroup": for benchmarks
     const uint32_t *code, *halves; // `halves`: the same, for operands that are stored as halves
     size_t code_bytes, halves_bytes;
+    // The variant that takes its place where the first input and the first output are stored as halves, on a
+    // device that computes with them; 0: none.
+    int in_halves;
 };
 
 struct ww_pipelines *ww_pipelines_create(void);

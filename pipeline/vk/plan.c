@@ -34,9 +34,10 @@ static void use_storage(struct recording *r, enum memory_kind kind, struct ww_st
             r->memory[i].storage = storage;
 }
 
-// Notes for each launch which operands are stored as halves.
-static void note_halves(struct recording *r)
+// Notes for each launch which operands are stored as halves, and so whether it may compute with them.
+static void note_halves(struct recording *r, const struct ww_profile *profile)
 {
+    const uint32_t first = 1 | 1u << WW_MAX_INPUTS;
     for (int i = 0; i < r->num_launches; i++) {
         struct launch *l = &r->launches[i];
         l->key.halves = 0;
@@ -44,6 +45,8 @@ static void note_halves(struct recording *r)
             l->key.halves |= (uint32_t)r->memory[l->in[k].id].halves << k;
         for (int o = 0; o < WW_MAX_OUTPUTS; o++)
             l->key.halves |= (uint32_t)r->memory[l->out[o].id].halves << (WW_MAX_INPUTS + o);
+        if (profile->half_sums && (l->key.halves & first) == first && l->key.shader->in_halves)
+            l->key.shader = &l->kernel->shaders[l->key.shader->in_halves];
     }
 }
 
@@ -341,7 +344,7 @@ struct ww_plan *ww_plan_create(struct ww_cmd *g, struct ww_error *err)
     if (!allocate(plan, err))
         goto fail;
     ww_place_barriers(&plan->recording);
-    note_halves(&plan->recording);
+    note_halves(&plan->recording, &plan->device->profile);
     if (!plan->device->profile.reference && !record(plan, err))
         goto fail;
     return plan;

@@ -1,6 +1,7 @@
 // Every kernel, at every size it names, on the scalar reference and on every Vulkan device present:
-// prints the worst element and where it is; and once more with operands stored as halves. To time them,
-// see `watchword bench kernels`. And every kernel is recorded with operands that were refused.
+// prints the worst element and where it is; and once more with operands stored as halves. On software
+// Vulkan those that have a way of their own for cards are run that way, too. To time them, see
+// `watchword bench kernels`. And every kernel is recorded with operands that were refused.
 //
 //     check-kernels [GLOB]
 
@@ -13,15 +14,17 @@ static void check_device(struct ww_device *device, struct ww_device *reference, 
                          const char *which)
 {
     static const int end[8] = {0};
-    printf("%s%s\n", device->info.name, halves ? ", halves" : "");
+    const bool only_cards = device->profile.software && device->profile.card;
+    const char *how = !only_cards ? halves ? ", halves" : "" : halves ? " as a card, halves" : " as a card";
+    printf("%s%s\n", device->info.name, how);
     for (int i = 0; ww_kernels[i]; i++) {
         const struct ww_kernel *kernel = ww_kernels[i];
-        if (fnmatch(which, kernel->name, 0))
+        if (fnmatch(which, kernel->name, 0) || (only_cards && !kernel->for_cards))
             continue;
         for (const int(*size)[8] = kernel->sizes; memcmp(*size, end, sizeof end); size++) {
             struct ww_error err = {0};
             struct ww_check c = {0};
-            check_about("%s on %s%s", kernel->name, device->info.name, halves ? ", halves" : "");
+            check_about("%s on %s%s", kernel->name, device->info.name, how);
             if (!CHECK(ww_check_kernel(device, reference, kernel, *size, halves, &c, &err))) {
                 printf("%s\n", err.text);
                 continue;
@@ -68,8 +71,12 @@ int main(int argc, char **argv)
             printf("%s\n", err.text);
             continue;
         }
-        for (int halves = 0; halves <= 1; halves++)
-            check_device(device, reference, halves, argc > 1 ? argv[1] : "*");
+        const bool ways[] = {device->profile.card, true};
+        for (int way = 0; way < (ways[0] ? 1 : 2); way++) {
+            device->profile.card = ways[way];
+            for (int halves = 0; halves <= 1; halves++)
+                check_device(device, reference, halves, argc > 1 ? argv[1] : "*");
+        }
         ww_device_close(&device);
         vulkan++;
     }
