@@ -1,6 +1,7 @@
 #include "filter.h"
 
 #include "base/room.h"
+#include "weights/blocks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +9,13 @@
 struct piece {
     struct ww_filter *filter;
     float *texels;
+    bool may_be_halves;
 };
 
 struct ww_bank {
     struct piece *pieces;
     int num, cap;
+    bool halves; // what is packed now may be
     size_t lacks; // bytes that this host had not; 0: it had all
 };
 
@@ -56,8 +59,19 @@ static float *add(struct ww_bank *bank, struct ww_filter *filter, size_t texels)
         bank->lacks = 16 * (size_t)filter->texels;
         return NULL;
     }
-    bank->pieces[bank->num++] = (struct piece){filter, room};
+    bank->pieces[bank->num++] = (struct piece){filter, room, false};
     return room;
+}
+
+// Says of what was packed last that it may be halves, if such are allowed.
+static void allow(struct ww_bank *bank)
+{
+    bank->pieces[bank->num - 1].may_be_halves = bank->halves;
+}
+
+void ww_bank_allow_halves(struct ww_bank *bank, bool allow_them)
+{
+    bank->halves = allow_them;
 }
 
 void ww_pack_conv(struct ww_bank *bank, struct ww_filter *filter, int k, int c_in, int c_out,
@@ -88,6 +102,7 @@ void ww_pack_linear(struct ww_bank *bank, struct ww_filter *filter, int c_in, in
         return;
     for (int o = 0; bias && o < c_out; o++)
         to[o] = bias[o];
+    allow(bank);
     for (int i = 0; i < c_in; i++)
         for (int o = 0; o < c_out; o++)
             to[4 * ww_tiled_at(Q, N, i, o) + (size_t)(o % 4)] = *w++;
@@ -144,8 +159,29 @@ void ww_pack_rows(struct ww_bank *bank, struct ww_filter *filter, int rows, int 
     float *to = add(bank, filter, (size_t)rows * width / 4);
     if (!to)
         return;
+    allow(bank);
     for (int r = 0; r < rows; r++)
         memcpy(to + (size_t)r * width, data + (size_t)r * (size_t)c, sizeof *data * (size_t)c);
+}
+
+// Texels of floats that a piece takes on the device.
+static uint64_t room_of(const struct piece *p)
+{
+    return p->filter->halves ? (p->filter->texels + 1) / 2 : p->filter->texels;
+}
+
+static bool write(struct ww_device *device, const struct piece *p, struct ww_error *err)
+{
+    const uint64_t first = (uint64_t)p->filter->first * 16, num = (uint64_t)p->filter->texels * 4;
+    if (!p->filter->halves)
+        return ww_storage_write(device, p->filter->storage, first, p->texels, num * sizeof *p->texels, err);
+    uint16_t *halves = ww_room_for(num, sizeof *halves, err);
+    if (halves)
+        ww_encode(WW_F16, p->texels, num, halves);
+    const bool ok = halves && ww_storage_write(device, p->filter->storage, first, halves,
+                                               num * sizeof *halves, err);
+    free(halves);
+    return ok;
 }
 
 // Pieces go into storages in order; a new one begins where the next piece would not fit.
@@ -156,16 +192,18 @@ bool ww_bank_upload(struct ww_bank *bank, struct ww_device *device, struct ww_st
     *num = 0;
     if (bank->lacks)
         return ww_fail(err, WW_E_MEMORY, "no memory left on this host for %zu bytes of weights", bank->lacks);
+    for (int i = 0; i < bank->num; i++)
+        bank->pieces[i].filter->halves = bank->pieces[i].may_be_halves && device->halves;
     for (int i = 0; i < bank->num;) {
         uint64_t texels = 4; // texel 0 of every storage is zero
         int end = i;
-        for (; end < bank->num && texels + bank->pieces[end].filter->texels <= limit; end++) {
+        for (; end < bank->num && texels + room_of(&bank->pieces[end]) <= limit; end++) {
             bank->pieces[end].filter->first = (uint32_t)texels;
-            texels += bank->pieces[end].filter->texels;
+            texels += room_of(&bank->pieces[end]);
         }
         if (end == i)
             return ww_fail(err, WW_E_MEMORY, "a weight of %.1f MB exceeds this device's limit",
-                           (double)bank->pieces[i].filter->texels * 16e-6);
+                           (double)room_of(&bank->pieces[i]) * 16e-6);
         if (*num == max)
             return ww_fail(err, WW_E_MEMORY, "the weights need more than %d allocations", max);
         struct ww_storage *s = ww_storage_create(device, texels * 16, WW_PLACE_DEVICE, err);
@@ -176,10 +214,8 @@ bool ww_bank_upload(struct ww_bank *bank, struct ww_device *device, struct ww_st
         if (!ww_storage_write(device, s, 0, zero, sizeof zero, err))
             return false;
         for (; i < end; i++) {
-            struct ww_filter *f = bank->pieces[i].filter;
-            f->storage = s;
-            if (!ww_storage_write(device, s, (uint64_t)f->first * 16, bank->pieces[i].texels,
-                                  (uint64_t)f->texels * 16, err))
+            bank->pieces[i].filter->storage = s;
+            if (!write(device, &bank->pieces[i], err))
                 return false;
         }
     }

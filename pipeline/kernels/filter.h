@@ -10,6 +10,9 @@ struct ww_bank;
 
 struct ww_bank *ww_bank_create(void);
 void ww_bank_destroy(struct ww_bank **bank);
+// Whether linear layers and rows packed from now on may be stored as halves, where the device is asked to
+// (ww_device.halves). Not at first.
+void ww_bank_allow_halves(struct ww_bank *bank, bool allow);
 
 // Each packs `w` (HWIO for k x k [k][k][c_in][c_out]; depthwise [k][k][c]) and `bias` (NULL: zeros)
 // and returns a filter whose storage ww_bank_upload fills in later: so `filter` must stay where it is.

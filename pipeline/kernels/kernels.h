@@ -16,6 +16,7 @@ struct ww_filter {
     uint32_t first, texels;
     int k, c_in, c_out; // window k x k
     bool tiled; // outputs lie by tiles of four quads, as pointwise alone reads them
+    bool halves; // texels are of halves; `first` counts texels of floats all the same
 };
 
 struct ww_conv_params {
@@ -161,7 +162,7 @@ static inline int ww_padded(int in, int reach, int pad, int stride)
 // A filter as an operand.
 static inline struct ww_tensor ww_filter_tensor(struct ww_cmd *g, const struct ww_filter *f)
 {
-    return ww_stored_tensor(g, f->storage, f->first, 1, 4, 1, (int)f->texels);
+    return (f->halves ? ww_stored_halves : ww_stored_tensor)(g, f->storage, f->first, 1, 4, 1, (int)f->texels);
 }
 
 // Random filters for attempts.

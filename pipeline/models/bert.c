@@ -126,6 +126,7 @@ struct ww_bert *ww_bert_load(struct ww_device *device, const struct ww_weights *
         prefix = has(weights, "bert.", "embeddings.word_embeddings.weight") ? "bert." : "";
     struct ww_loader l = {.weights = weights, .bank = ww_bank_create(), .err = err,
                           .failed = !m->layers};
+    ww_bank_allow_halves(l.bank, true);
     ww_load_rows(&l, &m->word, shape->words, shape->hidden, "%sembeddings.word_embeddings", prefix);
     ww_load_rows(&l, &m->position, shape->positions, shape->hidden,
                  "%sembeddings.position_embeddings", prefix);

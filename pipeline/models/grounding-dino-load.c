@@ -429,7 +429,9 @@ static void load_encoder_layer(struct names *n, const struct ww_gdino_shape *sha
          "transformer.encoder.layers.%d." original, i)
     ww_load_looking(&n->l, &to->look, s, "%s", PICTURE("self_attn", "self_attn"));
     ww_load_norm(&n->l, &to->look_norm, D, "%s", PICTURE("self_attn_layer_norm", "norm1"));
+    ww_bank_allow_halves(n->l.bank, true);
     load_feeding(n, &to->feed, D, s->inner, PICTURE("fc1", "linear1"), PICTURE("fc2", "linear2"));
+    ww_bank_allow_halves(n->l.bank, false);
     ww_load_norm(&n->l, &to->feed_norm, D, "%s", PICTURE("final_layer_norm", "norm2"));
 #undef PICTURE
 }

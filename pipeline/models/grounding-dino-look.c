@@ -120,18 +120,19 @@ static bool record_reader(struct ww_gdino_hall *hall, struct ww_error *err)
     return hall->reader != NULL;
 }
 
-// The tokens of all pictures, in a storage of their own.
+// The tokens of all pictures, in a storage of their own; stored as they are among the activations.
 static struct ww_tensor stored_tokens(struct ww_gdino_hall *hall, struct ww_cmd *g, struct ww_tensor X,
                                       struct ww_error *err)
 {
-    const uint64_t bytes = ((uint64_t)X.step * (uint64_t)X.n + 4) * 16;
+    const bool halves = hall->device->halves;
+    const uint64_t bytes = (uint64_t)X.step * (uint64_t)X.n * (halves ? 8 : 16) + 64;
     static const float zero[16]; // what lies outside a picture
     if (!hall->tokens) {
         hall->tokens = ww_storage_create(hall->device, bytes, WW_PLACE_DEVICE, err);
         if (!hall->tokens || !ww_storage_write(hall->device, hall->tokens, 0, zero, sizeof zero, err))
             return (struct ww_tensor){0};
     }
-    return ww_stored_tensor(g, hall->tokens, 4, X.n, X.c, 1, X.w);
+    return (halves ? ww_stored_halves : ww_stored_tensor)(g, hall->tokens, 4, X.n, X.c, 1, X.w);
 }
 
 static bool record_again(struct ww_gdino_hall *hall, struct ww_tensor X, struct ww_error *err)

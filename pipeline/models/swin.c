@@ -289,6 +289,7 @@ struct ww_swin *ww_swin_load(struct ww_loader *l, const char *prefix, const stru
     if (!net)
         abort();
     net->shape = *shape;
+    ww_bank_allow_halves(l->bank, true);
     ww_load_conv2d(l, &net->patch, shape->patch, 3, shape->embed, "%s%s", prefix, n->patch);
     ww_load_norm(l, &net->patch_norm, shape->embed, "%s%s", prefix, n->patch_norm);
     for (int s = 0; s < shape->stages && !l->failed; s++) {
@@ -308,6 +309,7 @@ struct ww_swin *ww_swin_load(struct ww_loader *l, const char *prefix, const stru
         ww_load_product(l, &net->merge[s], 4 * c, 2 * c, "%s%s.%d.downsample.reduction", prefix, n->layers,
                         s);
     }
+    ww_bank_allow_halves(l->bank, false);
     if (l->failed)
         ww_swin_destroy(&net);
     return net;

@@ -121,17 +121,29 @@ struct ww_tensor ww_upload_tensor(struct ww_cmd *g, int n, int c, int h, int w)
     return add_tensor(g, MEMORY_UPLOAD, n, c, h, w);
 }
 
-struct ww_tensor ww_stored_tensor(struct ww_cmd *g, struct ww_storage *storage, uint32_t first,
-                                  int n, int c, int h, int w)
+static struct ww_tensor add_stored(struct ww_cmd *g, bool halves, struct ww_storage *storage, uint32_t first,
+                                   int n, int c, int h, int w)
 {
     struct ww_tensor t = add_tensor(g, MEMORY_STORED, n, c, h, w);
     struct memory *m = &g->recording.memory[t.id];
-    if (ww_some(t) &&
-        ww_expect(g, ((uint64_t)first + m->texels) * 16 <= storage->bytes)) {
+    m->halves = ww_some(t) && halves;
+    if (ww_some(t) && ww_expect(g, ((uint64_t)first + units(m)) * UNIT_BYTES <= storage->bytes)) {
         m->storage = storage;
         m->base = first;
     }
     return t;
+}
+
+struct ww_tensor ww_stored_tensor(struct ww_cmd *g, struct ww_storage *storage, uint32_t first,
+                                  int n, int c, int h, int w)
+{
+    return add_stored(g, false, storage, first, n, c, h, w);
+}
+
+struct ww_tensor ww_stored_halves(struct ww_cmd *g, struct ww_storage *storage, uint32_t first,
+                                  int n, int c, int h, int w)
+{
+    return add_stored(g, true, storage, first, n, c, h, w);
 }
 
 // Makes workgroups larger, as long as enough of them are left for every core or multiprocessor and no more

@@ -44,8 +44,11 @@ struct ww_tensor ww_input_tensor(struct ww_cmd *g, int n, int c, int h, int w);
 // One whose elements the host reads after each replay (ww_plan_read), or writes before it.
 struct ww_tensor ww_result_tensor(struct ww_cmd *g, int n, int c, int h, int w);
 struct ww_tensor ww_upload_tensor(struct ww_cmd *g, int n, int c, int h, int w);
-// One that lies in a storage that outlives the plan: weights. `first` in texels.
+// One that lies in a storage that outlives the plan: weights. `first` in texels of floats.
 struct ww_tensor ww_stored_tensor(struct ww_cmd *g, struct ww_storage *storage, uint32_t first,
+                                  int n, int c, int h, int w);
+// One that lies there as halves. Not on the reference.
+struct ww_tensor ww_stored_halves(struct ww_cmd *g, struct ww_storage *storage, uint32_t first,
                                   int n, int c, int h, int w);
 
 // Marks the recording as wrong unless `ok`; the first mark stays.

@@ -7,8 +7,8 @@
 
 uint64_t ww_storage_limit(const struct ww_device *device)
 {
-    const uint64_t texels = (uint64_t)device->profile.max_texels * 16;
-    const uint64_t limit = texels < device->profile.max_alloc ? texels : device->profile.max_alloc;
+    const uint64_t reach = (uint64_t)device->profile.max_texels * (device->halves ? 8 : 16);
+    const uint64_t limit = reach < device->profile.max_alloc ? reach : device->profile.max_alloc;
     return limit < (1ull << 30) ? limit : 1ull << 30;
 }
 
