@@ -1,8 +1,8 @@
 // y[p][n] = act(b[n] + sum over ky, kx, k of x[s p + d (ky, kx) - pad][k] w[ky][kx][k][n])
 //
 // Any window over all channels, as a product whose columns are gathered on the way. Lanes are pixels of a
-// row ("tile"), or, where channels are many, of the whole picture ("flat"). Of a picture's few channels a
-// 3 x 3 window is kept in registers ("strip").
+// row ("tile"), or, where channels are many, of the whole picture ("flat"). Of a picture's few channels software
+// keeps a 3 x 3 window in registers ("strip").
 
 #include "filter.h"
 #include "conv2d.comp.h"
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define ROWS       4
+#define CARD_LANES 32 // of a workgroup along a row
 #define FLAT_QUADS 4 // input quads that pay for the divisions
 
 enum { TILE, FLAT, STRIP };
@@ -35,9 +36,10 @@ void ww_conv2d(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const s
     ww_expect(g, !ww_some(params->residual) && !ww_some(params->scale));
     const int N = ww_quads(y), tile = N > 2 ? 4 : 2;
     const bool flat = ww_quads(x) >= FLAT_QUADS;
-    const bool strip = ww_quads(x) == 1 && w->k == 3 && stride <= 2 && dilation == 1 &&
+    const bool strip = !ww_for_card(g) && ww_quads(x) == 1 && w->k == 3 && stride <= 2 && dilation == 1 &&
                        rows.before == cols.before;
-    const uint32_t strips = ww_div_up(flat ? y.h * y.w : y.w, 8 * ROWS), tiles = ww_div_up(N, tile);
+    const int lanes = ww_for_card(g) && !flat ? CARD_LANES : 8;
+    const uint32_t strips = ww_div_up(flat ? y.h * y.w : y.w, lanes * ROWS), tiles = ww_div_up(N, tile);
     const uint32_t k = (uint32_t)w->k;
     const struct push push = {
         (uint32_t)x.h,      (uint32_t)x.w,        (uint32_t)y.h,         (uint32_t)y.w,
@@ -45,7 +47,7 @@ void ww_conv2d(struct ww_cmd *g, struct ww_tensor y, struct ww_tensor x, const s
         k,                  k,                    (uint32_t)stride,      (uint32_t)stride,
         (uint32_t)dilation, (uint32_t)dilation,   (uint32_t)rows.before, (uint32_t)cols.before,
         strips};
-    const uint32_t tile_spec[] = {8, ROWS, (uint32_t)tile, (uint32_t)tile / 2, params->act};
+    const uint32_t tile_spec[] = {(uint32_t)lanes, ROWS, (uint32_t)tile, (uint32_t)tile / 2, params->act};
     const uint32_t strip_spec[] = {8,
                                    ROWS,
                                    k,
@@ -138,6 +140,7 @@ const struct ww_kernel ww_kernel_conv2d = {
                                           WW_SHADER(ww_spv_conv2d_flat, "flat"),
                                           WW_SHADER(ww_spv_conv2d_strip, "strip")},
     .num_shaders = 3,
+    .for_cards = true,
     .reference = reference,
     .attempt = attempt,
     .sizes = sizes,
