@@ -97,11 +97,17 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct ww_weight *)a)->name, ((const struct ww_weight *)b)->name);
 }
 
-// Sorts the tensors, for `find`, and notes where they lie.
-static bool finish(struct ww_weights *w, struct ww_error *err)
+// For `find`.
+static void sort(struct ww_weights *w)
 {
     if (w->num_tensors)
         qsort(w->tensors, w->num_tensors, sizeof(*w->tensors), by_name);
+}
+
+// Sorts the tensors, and notes where they lie.
+static bool finish(struct ww_weights *w, struct ww_error *err)
+{
+    sort(w);
     for (size_t i = 1; i < w->num_tensors; i++)
         if (strcmp(w->tensors[i - 1].name, w->tensors[i].name) == 0)
             return ww_fail(err, WW_E_FILE, "tensor '%s' is there twice", w->tensors[i].name);
@@ -156,7 +162,10 @@ static bool open_parts(struct ww_weights *w, const struct ww_parts *parts, struc
     }
     if (!finish(w, err))
         return ww_within(err, "%s", w->path);
-    return !parts->index || ww_check_index(w, parts, err);
+    if (parts->index && !ww_check_index(w, parts, err))
+        return false;
+    sort(w); // an index may name them in any order
+    return true;
 }
 
 struct ww_weights *ww_weights_open(const char *path, struct ww_error *err)

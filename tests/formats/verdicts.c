@@ -109,6 +109,6 @@ int main(void)
     test_verdicts("safetensors", 80);
     test_verdicts("gguf", 95);
     test_verdicts("torch", 128);
-    test_verdicts("shards", 15);
+    test_verdicts("shards", 16);
     return check_done();
 }
