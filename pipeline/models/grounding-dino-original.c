@@ -44,34 +44,49 @@ static const struct {
 } musts[] = {
     {"two_stage_type", "\"standard\""},  {"use_text_enhancer", "true"},
     {"use_fusion_layer", "true"},        {"use_text_cross_attention", "true"},
-    {"sub_sentence_present", "true"},
+    {"sub_sentence_present", "true"},    {"pre_norm", "false"},
 };
 
-// The value that is assigned to `name` at the beginning of a line, as JSON, or what JSON refuses where it is
-// no string, number or boolean; false: there is none, or it is longer than `size`.
+// What is assigned, as JSON; nothing, if it is more than a string, number or boolean, or longer than `size`.
+static void read_value(const char *at, char *out, size_t size)
+{
+    const char quote = *at == '"' || *at == '\'' ? *at : 0;
+    const bool yes = !strncmp(at, "True", 4), no = !strncmp(at, "False", 5);
+    const size_t num = quote ? strcspn(at + 1, "\"'\\\n")
+                       : yes || no ? (yes ? 4 : 5)
+                                   : strspn(at, "0123456789.+-e");
+    const char *end = at + num;
+    *out = '\0';
+    if (num + 3 > size || (quote && end[1] != quote))
+        return;
+    end += quote ? 2 : 0;
+    end += strspn(end, " \t\r");
+    if (*end && *end != '\n' && *end != '#')
+        return;
+    if (quote)
+        snprintf(out, size, "\"%.*s\"", (int)num, at + 1);
+    else if (yes || no)
+        snprintf(out, size, "%s", yes ? "true" : "false");
+    else
+        snprintf(out, size, "%.*s", (int)num, at);
+}
+
+// The value that is assigned to `name` at the beginning of a line; of several the last, as in Python. False:
+// there is none.
 static bool find_value(const char *text, const char *name, char *out, size_t size)
 {
     const size_t length = strlen(name);
+    bool found = false;
     for (const char *line = text; line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
         if (strncmp(line, name, length))
             continue;
         const char *at = line + length + strspn(line + length, " \t");
         if (*at != '=' || at[1] == '=')
             continue;
-        at += 1 + strspn(at + 1, " \t");
-        const char quote = *at == '"' || *at == '\'' ? *at : 0;
-        const size_t num = quote ? strcspn(at + 1, "\"'\\\n") : strspn(at, "0123456789.+-e[");
-        if (num + 3 > size || (quote && at[1 + num] != quote))
-            return false;
-        if (quote)
-            snprintf(out, size, "\"%.*s\"", (int)num, at + 1);
-        else if (!strncmp(at, "True", 4) || !strncmp(at, "False", 5))
-            snprintf(out, size, "%s", *at == 'T' ? "true" : "false");
-        else
-            snprintf(out, size, "%.*s", (int)num, at);
-        return true;
+        read_value(at + 1 + strspn(at + 1, " \t"), out, size);
+        found = true;
     }
-    return false;
+    return found;
 }
 
 // The one file of assignments to "groundingdino" in a directory, whose text the caller frees; its path
@@ -141,14 +156,35 @@ static bool check_musts(const char *text, struct ww_error *err)
         char value[64];
         if (find_value(text, musts[i].name, value, sizeof value) && strcmp(value, musts[i].value))
             return ww_fail(err, WW_E_UNSUPPORTED, "'%s' is %s; only %s can be computed", musts[i].name,
-                           value, musts[i].value);
+                           *value ? value : "an expression", musts[i].value);
     }
-    return true;
+    char high[64], wide[64];
+    return !find_value(text, "pe_temperatureH", high, sizeof high) ||
+           !find_value(text, "pe_temperatureW", wide, sizeof wide) || !strcmp(high, wide) ||
+           ww_fail(err, WW_E_UNSUPPORTED, "'pe_temperatureH' is %s and 'pe_temperatureW' %s; only one for both "
+                                          "can be computed", *high ? high : "an expression", *wide ? wide : "one");
+}
+
+// The fields, as those of the library behind what is in `json` already; how long it is then, 0 after an error.
+static size_t convert_fields(const char *text, char *json, size_t at, size_t size, struct ww_error *err)
+{
+    char value[64];
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        if (!find_value(text, fields[i].original, value, sizeof value))
+            continue;
+        if (!*value) {
+            ww_fail(err, WW_E_FILE, "'%s' must be a number, a text, True or False, and nothing else",
+                    fields[i].original);
+            return 0;
+        }
+        at += (size_t)snprintf(json + at, size - at, ", \"%s\": %s", fields[i].library, value);
+    }
+    return at;
 }
 
 static struct ww_json *convert(const char *dir, const char *text, struct ww_error *err)
 {
-    char encoder[64], value[64];
+    char encoder[64];
     char *bert = check_musts(text, err) ? read_bert(dir, text, encoder, err) : NULL;
     if (!bert)
         return NULL;
@@ -162,11 +198,12 @@ static struct ww_json *convert(const char *dir, const char *text, struct ww_erro
                                  "{\"model_type\": \"grounding-dino\", \"text_encoder\": %s, "
                                  "\"text_config\": %s",
                                  encoder, bert);
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (find_value(text, fields[i].original, value, sizeof value))
-            at += (size_t)snprintf(json + at, size - at, ", \"%s\": %s", fields[i].library, value);
-    at += (size_t)snprintf(json + at, size - at, "}");
-    struct ww_json *out = ww_json_parse(json, at, NULL, err);
+    at = convert_fields(text, json, at, size, err);
+    struct ww_json *out = NULL;
+    if (at) {
+        at += (size_t)snprintf(json + at, size - at, "}");
+        out = ww_json_parse(json, at, NULL, err);
+    }
     free(json);
     free(bert);
     return out;

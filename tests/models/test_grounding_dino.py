@@ -254,7 +254,11 @@ def wrong_originals(watchword, device):
     for old, new, told in (
             ('"groundingdino"', '"other"', "no config.json"),
             ("hidden_dim = 64", "hidden_dim = 65", "d_model"),
-            ("nheads = 4", "nheads = [4]", "GroundingDINO_tiny.py"),
+            ("nheads = 4", "nheads = [4]", "'nheads' must be a number"),
+            ("pe_temperatureH = 20", "pe_temperatureH = 10 * 2", "'pe_temperatureH'"),
+            ("pe_temperatureW = 20", "pe_temperatureW = 40", "'pe_temperatureW' 40"),
+            ("num_queries = 50", "num_queries = 50\nnum_queries = 51", "[51, 64]"),  # the last counts
+            ("pre_norm = False", "pre_norm = True", "pre_norm"),
             ("use_fusion_layer = True", "use_fusion_layer = False", "use_fusion_layer"),
             ("enc_layers = 2", "enc_layers = 3", "fusion_layers.2"),
             ('text_encoder_type = "bert"', 'text_encoder_type = "../bert"', "text_encoder_type"),
