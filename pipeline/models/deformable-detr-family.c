@@ -48,16 +48,19 @@ static struct ww_class_words *read_words(struct ww_device *device, const char *m
     return words;
 }
 
+static bool check_variant(const char *variant, struct ww_error *err)
+{
+    return !variant || ww_fail(err, WW_E_CONFIG, "there is no variant '%s'", variant);
+}
+
 static void *load(struct ww_device *device, const char *dir, const struct ww_json *config,
                   const char *variant, struct ww_model_info *info, struct ww_error *err)
 {
     struct ww_detr_model *m = ww_room(1, sizeof *m);
     struct ww_weights *weights = NULL;
     struct ww_detr_shape shape;
-    if (variant) {
-        ww_fail(err, WW_E_CONFIG, "there is no variant '%s'", variant);
+    if (!check_variant(variant, err))
         goto fail;
-    }
     const char *slash = strrchr(dir, '/');
     const char *name = slash && slash[1] ? slash + 1 : dir;
     if (!ww_detr_read_shape(config, &shape, err)) {
@@ -102,10 +105,13 @@ static bool understand(const void *opaque, enum ww_task task, const char *const 
     return understand_words(m->words, task, phrases, num_phrases, words, err);
 }
 
-static bool check(const struct ww_json *config, enum ww_task task, const char *const *phrases,
-                  int num_phrases, struct ww_error *err)
+static bool check(const char *dir, const struct ww_json *config, const char *variant, enum ww_task task,
+                  const char *const *phrases, int num_phrases, struct ww_error *err)
 {
     struct ww_detr_shape shape;
+    (void)dir;
+    if (!check_variant(variant, err))
+        return false;
     struct ww_words *words = ww_room(1, sizeof *words);
     struct ww_class_words *classes = read_words(NULL, NULL, config, -1, err);
     const bool ok = classes && ww_detr_read_shape(config, &shape, err) &&

@@ -104,9 +104,9 @@ struct ww_family {
 
     int step; // sides of the network's input that a watch forces are multiples of it
 
-    // What can be said of a task and words by the configuration alone; NULL: nothing.
-    bool (*check)(const struct ww_json *config, enum ww_task task, const char *const *phrases,
-                  int num_phrases, struct ww_error *err);
+    // What can be said of a variant, a task and words without weights and a device; NULL: nothing.
+    bool (*check)(const char *dir, const struct ww_json *config, const char *variant, enum ww_task task,
+                  const char *const *phrases, int num_phrases, struct ww_error *err);
 
     // Fills phrases and targets of `words`; WW_E_TEXT, WW_E_UNSUPPORTED (the task).
     bool (*understand)(const void *model, enum ww_task task, const char *const *phrases,

@@ -101,15 +101,19 @@ static bool load_weights(struct ww_gdino_model *m, struct ww_device *device, con
                             ww_within(err, "%s", dir));
 }
 
+static bool check_variant(const char *variant, struct ww_error *err)
+{
+    return !variant || !strcmp(variant, "whole") ||
+           ww_fail(err, WW_E_CONFIG, "there is no variant '%s'; 'whole' scores whole phrases", variant);
+}
+
 static void *load(struct ww_device *device, const char *dir, const struct ww_json *config,
                   const char *variant, struct ww_model_info *info, struct ww_error *err)
 {
     struct ww_gdino_model *m = ww_room(1, sizeof *m);
     struct ww_weights *weights = NULL;
-    m->whole = variant && !strcmp(variant, "whole");
-    bool ok = !variant || m->whole ||
-              ww_fail(err, WW_E_CONFIG, "there is no variant '%s'; 'whole' scores whole phrases", variant);
-    ok = ok && ww_preprocessor_read(dir, &m->preprocessor, err);
+    m->whole = variant != NULL;
+    const bool ok = check_variant(variant, err) && ww_preprocessor_read(dir, &m->preprocessor, err);
     weights = ok ? ww_weights_open(dir, err) : NULL;
     if (!weights || !load_weights(m, device, dir, config, weights, err)) {
         ww_weights_close(&weights);
@@ -166,16 +170,29 @@ static bool understand(const void *opaque, enum ww_task task, const char *const 
     return true;
 }
 
-static bool check(const struct ww_json *config, enum ww_task task, const char *const *phrases,
-                  int num_phrases, struct ww_error *err)
+// The vocabulary lies beside the weights.
+static bool check_words(const char *dir, const struct ww_json *config, const struct ww_gdino_shape *shape,
+                        const char *const *phrases, int num_phrases, struct ww_error *err)
+{
+    struct ww_gdino_vocabulary vocabulary;
+    struct ww_gdino_prompt *prompt = NULL;
+    struct ww_tokenizer *t = open_tokenizer(dir, config, err);
+    if (t && ww_gdino_vocabulary(t, shape->text.words, shape->max_tokens, &vocabulary, err))
+        prompt = ww_gdino_prompt_create(&vocabulary, phrases, num_phrases, err);
+    const bool ok = prompt != NULL;
+    ww_gdino_prompt_destroy(&prompt);
+    ww_tokenizer_close(&t);
+    return ok;
+}
+
+static bool check(const char *dir, const struct ww_json *config, const char *variant, enum ww_task task,
+                  const char *const *phrases, int num_phrases, struct ww_error *err)
 {
     struct ww_gdino_shape shape;
     struct ww_swin_shape backbone;
-    (void)phrases;
-    return check_task(task, err) && ww_gdino_read_shape(config, &shape, err) &&
+    return check_variant(variant, err) && check_task(task, err) && ww_gdino_read_shape(config, &shape, err) &&
            (ww_json_get(config, "text_encoder") || read_backbone(config, NULL, &backbone, err)) &&
-           (num_phrases > 0 || ww_fail(err, WW_E_TEXT, "this model looks for what it is told, and no "
-                                                       "phrase is given"));
+           check_words(dir, config, &shape, phrases, num_phrases, err);
 }
 
 static float own_threshold(const void *opaque, enum ww_task task)

@@ -91,6 +91,12 @@ static struct ww_weights *open_weights(const char *dir, const struct ww_json *pa
     return ww_weights_open(path, err);
 }
 
+static bool check_variant(const char *variant, struct ww_error *err)
+{
+    return !strcmp(variant, "thunder") || !strcmp(variant, "lightning") ||
+           ww_fail(err, WW_E_CONFIG, "no variant '%s'; there are lightning and thunder", variant);
+}
+
 static bool load_pose(struct ww_device *device, struct nano *m, const char *dir,
                       const struct ww_json *config, const char *variant, struct ww_error *err)
 {
@@ -98,9 +104,8 @@ static bool load_pose(struct ww_device *device, struct nano *m, const char *dir,
     if (!variant)
         variant = standard ? standard : "lightning";
     const bool thunder = !strcmp(variant, "thunder");
-    if (!thunder && strcmp(variant, "lightning"))
-        return ww_fail(err, WW_E_CONFIG, "no variant '%s'; there are lightning and thunder",
-                       variant);
+    if (!check_variant(variant, err))
+        return false;
     const struct ww_json *files = ww_json_need(config, "pose", WW_JSON_OBJECT, err);
     struct ww_weights *weights = files ? open_weights(dir, files, variant, err) : NULL;
     if (weights)
@@ -187,9 +192,12 @@ static bool understand(const void *opaque, enum ww_task task, const char *const 
     return understand_words(m->words, task, phrases, num_phrases, words, err);
 }
 
-static bool check(const struct ww_json *config, enum ww_task task, const char *const *phrases,
-                  int num_phrases, struct ww_error *err)
+static bool check(const char *dir, const struct ww_json *config, const char *variant, enum ww_task task,
+                  const char *const *phrases, int num_phrases, struct ww_error *err)
 {
+    (void)dir;
+    if (variant && !check_variant(variant, err))
+        return false;
     struct ww_words *words = calloc(1, sizeof *words);
     if (!words)
         abort();

@@ -145,11 +145,11 @@ bool ww_model_home(char *dir, size_t size, struct ww_error *err)
     return ok;
 }
 
-// What its config.json says, and whose it is; NULL: none, or nobody's.
-static struct ww_json *read_config(const char *model, const struct ww_family **family, struct ww_error *err)
+// What its config.json says, whose it is and where; NULL: none, or nobody's.
+static struct ww_json *read_config(const char *model, const struct ww_family **family, char dir[512],
+                                   struct ww_error *err)
 {
-    char dir[512];
-    if (!ww_model_find(model, dir, sizeof dir, err))
+    if (!ww_model_find(model, dir, 512, err))
         return NULL;
     struct ww_json *config = ww_family_config(dir, err);
     if (!config)
@@ -167,17 +167,22 @@ static struct ww_json *read_config(const char *model, const struct ww_family **f
 bool ww_model_check(const char *model, enum ww_task task, const char *const *phrases,
                     int num_phrases, struct ww_error *err)
 {
+    char dir[512];
     const struct ww_family *family;
-    struct ww_json *config = read_config(model, &family, err);
-    const bool ok = config && (!family->check || family->check(config, task, phrases, num_phrases, err));
+    struct ww_json *config = read_config(model, &family, dir, err);
+    const char *colon = config && strcmp(model, dir) ? strrchr(model, ':') : NULL;
+    const char *variant = colon && colon[1] ? colon + 1 : NULL;
+    const bool ok = config && (!family->check ||
+                               family->check(dir, config, variant, task, phrases, num_phrases, err));
     ww_json_free(&config);
     return ok;
 }
 
 bool ww_model_check_input(const char *model, int size, int width, int height, struct ww_error *err)
 {
+    char dir[512];
     const struct ww_family *family;
-    struct ww_json *config = read_config(model, &family, err);
+    struct ww_json *config = read_config(model, &family, dir, err);
     const bool ok = config && ww_input_check(size, width, height, family->step, err);
     ww_json_free(&config);
     return ok;

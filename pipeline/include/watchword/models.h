@@ -21,9 +21,9 @@ WW_API bool ww_model_find(const char *model, char *dir, size_t size, struct ww_e
 // the environment names no home.
 WW_API bool ww_model_home(char *dir, size_t size, struct ww_error *err);
 
-// Whether the model is there, has the task and knows these words, as far as its config.json tells;
-// neither weights nor a device are opened. WW_E_FILE, WW_E_UNSUPPORTED (task, family), WW_E_TEXT (the
-// text lists the near words).
+// Whether the model is there, has the variant and the task and knows these words, as far as its configuration
+// and vocabulary tell; neither weights nor a device are opened. WW_E_FILE, WW_E_CONFIG (variant),
+// WW_E_UNSUPPORTED (task, family), WW_E_TEXT (the text lists the near words).
 WW_API bool ww_model_check(const char *model, enum ww_task task, const char *const *phrases,
                            int num_phrases, struct ww_error *err);
 
@@ -37,8 +37,8 @@ WW_API bool ww_model_check_input(const char *model, int size, int width, int hei
 WW_API void ww_model_list(void (*each)(void *opaque, const struct ww_model_info *info),
                           void *opaque);
 
-// Reads everything that loading would read, checks that all weights are finite numbers, and says what
-// is there in `report`: lines of text, first the files with their sizes and sha256, then every tensor;
+// Reads everything that loading would read, checks that all weights are finite numbers and are those that the
+// configuration asks for, as far as this version can run the model, and says what is there in `report`: lines of text, first the files with their sizes and sha256, then every tensor;
 // 128 KiB hold all of nano, and a report that does not fit ends in a line "...". `dir_or_file` may
 // also be a name. False: not sound, and `err` names file and field.
 WW_API bool ww_model_verify(const char *dir_or_file, char *report, size_t size,
