@@ -223,6 +223,21 @@ static bool verify_directory(const struct parts *p, struct ww_error *err)
     return sound;
 }
 
+// Whether the weights are those that the configuration asks for, and all else is there: it is loaded, to where
+// no device is needed.
+static bool verify_loading(const struct parts *p, const struct ww_family *family, const struct ww_json *config,
+                           struct ww_error *err)
+{
+    struct ww_model_info info = {0};
+    struct ww_device *device = ww_device_open("reference", err);
+    void *model = device ? family->load(device, p->dir, config, NULL, &info, err) : NULL;
+    const bool loads = model != NULL;
+    if (loads)
+        family->unload(device, model);
+    ww_device_close(&device);
+    return loads;
+}
+
 static bool verify_model(const struct parts *p, struct ww_error *err)
 {
     const char *path = ww_arena_printf(p->arena, "%s/config.json", p->dir);
@@ -232,13 +247,14 @@ static bool verify_model(const struct parts *p, struct ww_error *err)
     const struct ww_json *type = ww_json_need(config, "model_type", WW_JSON_STRING, err);
     bool sound = type != NULL;
     if (sound) {
-        const bool known = ww_family_find(ww_json_string(type)) != NULL;
+        const struct ww_family *family = ww_family_find(ww_json_string(type));
         print(p->summary, "%s\n  family %s%s\n", show(p->arena, p->dir), show(p->arena, ww_json_string(type)),
-              known ? "" : ", which this version cannot run");
+              family ? "" : ", which this version cannot run");
         if (strcmp(ww_json_string(type), "nano") == 0)
             sound = verify_nano(p, config, err) || ww_within(err, "%s", path);
         else
-            sound = verify_directory(p, err);
+            sound = verify_directory(p, err) && (!family || verify_loading(p, family, config, err) ||
+                                                 ww_within(err, "%s", path));
     } else {
         ww_within(err, "%s", path);
     }

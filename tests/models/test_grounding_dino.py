@@ -4,7 +4,7 @@ and words of every kind; and checkpoints that are wrong.
 
     test_grounding_dino.py WATCHWORD DEVICE
 """
-import json, os, shutil, struct, sys, tempfile
+import json, os, shutil, struct, subprocess, sys, tempfile
 import numpy as np
 import detectors
 from detectors import check, failures, load, spoil, turned
@@ -247,6 +247,29 @@ def wrong_ones(watchword, device):
             got, said = trace(watchword, device, spoilt, "--text", "a cat.", "--image",
                               os.path.join(HERE, "a-single", "image0.ppm"))
             check(got is None and told in said, f"an error about {told}: {said.strip() or 'none'}")
+            verified = subprocess.run([watchword, "models", "verify", spoilt], stderr=subprocess.PIPE, text=True,
+                                      stdout=subprocess.DEVNULL)
+            check(verified.returncode == 1 and told in verified.stderr,
+                  f"not sound, for {told}: {verified.returncode} {verified.stderr.strip()}")
+
+
+def checks(watchword):
+    """What a daemon's configuration asks for is held against the vocabulary, too."""
+    daemon = os.path.join(os.path.dirname(watchword), "..", "daemon", "watchwordd")
+    if not os.path.exists(daemon):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for variant, phrases, told in (("", ["a cat", "silver spoon. a flag"], None), (":whole", ["a cat"], None),
+                                       (":half", ["a cat"], "no variant 'half'"), ("", ["..."], "no words"),
+                                       ("", ["\u043a\u043e\u0442"], "can read none"), ("", ["a " * 254], "tokens"),
+                                       ("", ["a." * 400] * 3, "more than 1000 phrases"), ("", [], "no phrase")):
+            path, model = os.path.join(folder, "watchword.json"), os.path.join(HERE, "model") + variant
+            watch = {"task": "ground", "model": model, "phrases": phrases}
+            json.dump({"streams": {"gate": {"url": "test:ball", "watches": [watch]}}}, open(path, "w"))
+            done = subprocess.run([daemon, "--check-config", "--config", path], stderr=subprocess.PIPE, text=True,
+                                  stdout=subprocess.DEVNULL)
+            check(done.returncode == (1 if told else 0) and (told or "") in done.stderr,
+                  f"{phrases[:1]} of model{variant}: {done.returncode} {done.stderr.strip()[:200]}")
 
 
 def wrong_originals(watchword, device):
@@ -311,6 +334,7 @@ def main():
     words(watchword, device)
     wrong_ones(watchword, device)
     wrong_originals(watchword, device)
+    checks(watchword)
     sizes(watchword, device)
     detectors.frames(watchword, device, os.path.join(HERE, "model"), "--task", "ground", "--phrases", "a cat")
     return 1 if failures else 0
