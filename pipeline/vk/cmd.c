@@ -172,8 +172,6 @@ void ww_launch(struct ww_cmd *g, const struct ww_kernel *kernel,
         return;
     ww_expect(g, params->push_bytes <= WW_PUSH_BYTES && params->num_spec <= WW_MAX_SPEC);
     ww_expect(g, params->variant < kernel->num_shaders || g->device->profile.reference);
-    for (int d = 0; d < 3; d++)
-        ww_expect(g, params->groups[d] <= 65535);
     if (!ww_cmd_sound(g))
         return;
     const int index = g->recording.num_launches;
@@ -191,6 +189,8 @@ void ww_launch(struct ww_cmd *g, const struct ww_kernel *kernel,
     for (int d = 0; d < 3; d++)
         l->groups[d] = params->groups[d] ? params->groups[d] : 1;
     merge_groups(l, params->lanes);
+    for (int d = 0; d < 3; d++)
+        ww_expect(g, l->groups[d] <= 65535);
     l->batched = params->batched;
     l->macs = params->macs;
     snprintf(l->label, sizeof l->label, "%s", g->label);
