@@ -93,6 +93,10 @@ bool ww_gdino_reword(void *opaque, const struct ww_words *words)
 {
     struct ww_gdino_seat *seat = opaque;
     struct ww_error err;
+    if (seat->asked->revision == words->revision && seat->num_words) { // other thresholds
+        seat->asked = words;
+        return true;
+    }
     return hear(seat, words, &err) && (seat->num_words > 1) == (seat->hall->again != NULL);
 }
 
