@@ -60,6 +60,8 @@ bool ww_bert_read_shape(const struct ww_json *config, struct ww_bert_shape *out,
                         struct ww_error *err)
 {
     *out = (struct ww_bert_shape){.eps = 1e-12f};
+    if (!ww_config_word(config, "model_type", "bert", err))
+        return false;
     const char *positions = ww_json_string(ww_json_get(config, "position_embedding_type"));
     if (positions && strcmp(positions, "absolute"))
         return ww_fail(err, WW_E_UNSUPPORTED,

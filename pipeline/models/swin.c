@@ -129,11 +129,33 @@ static int read_list(const struct ww_json *config, const char *field, const int 
     return -1;
 }
 
-// Stage 1 is the first; 0, the embedding, is nothing that we give out.
+static bool is_there(const struct ww_json *value)
+{
+    return value && ww_json_kind(value) != WW_JSON_NULL;
+}
+
+// "stage1" is the first; "stem", the embedding, is nothing that we give out.
+static bool read_features(const struct ww_json *features, struct ww_swin_shape *s, struct ww_error *err)
+{
+    bool some = false, sound = true;
+    for (const struct ww_json *x = ww_json_first(features); sound && x; x = ww_json_next(x)) {
+        const char *name = ww_json_string(x);
+        sound = name && !strncmp(name, "stage", 5) && name[5] >= '1' && name[5] < '1' + s->stages && !name[6];
+        if (sound)
+            some = s->out[name[5] - '1'] = true;
+    }
+    return (some && sound) || ww_fail(err, WW_E_UNSUPPORTED, "'out_features' must be a list of names from "
+                                                             "'stage1' to 'stage%d'", s->stages);
+}
+
+// What is given out by number, from 1 on, or by name.
 static bool read_outputs(const struct ww_json *config, struct ww_swin_shape *s, struct ww_error *err)
 {
     const struct ww_json *indices = ww_json_get(config, "out_indices");
-    if (!indices || ww_json_kind(indices) == WW_JSON_NULL) {
+    const struct ww_json *features = ww_json_get(config, "out_features");
+    if (!is_there(indices) && is_there(features))
+        return read_features(features, s, err);
+    if (!is_there(indices)) {
         s->out[s->stages - 1] = true;
         return true;
     }
@@ -168,7 +190,8 @@ bool ww_swin_read_shape(const struct ww_json *config, struct ww_swin_shape *s, s
     *s = (struct ww_swin_shape){0};
     int colours;
     double eps;
-    if (!ww_config_integer(config, "patch_size", 4, 1, MAX_PATCH, &s->patch, err) ||
+    if (!ww_config_word(config, "model_type", "swin", err) ||
+        !ww_config_integer(config, "patch_size", 4, 1, MAX_PATCH, &s->patch, err) ||
         !ww_config_integer(config, "num_channels", 3, 3, 3, &colours, err) ||
         !ww_config_integer(config, "embed_dim", 96, 4, MAX_WIDTH, &s->embed, err) ||
         !ww_config_integer(config, "window_size", 7, 1, MAX_WINDOW, &s->window, err) ||

@@ -234,6 +234,8 @@ def wrong_ones(watchword, device):
         (configure(decoder_bbox_embed_share=False), "decoder_bbox_embed_share"),
         (configure(max_text_len=100000), "max_text_len"),
         (within("text_config", hidden_size=50), "text_config"),
+        (within("text_config", model_type="roberta"), "'model_type' is 'roberta'"),
+        (within("backbone_config", model_type="resnet"), "'model_type' is 'resnet'"),
         (within("text_config", vocab_size=1000), "word_embeddings"),
         (configure(text_encoder="../../elsewhere"), "'text_encoder' is '../../elsewhere'"),
         (configure(text_encoder=".."), "'text_encoder' is '..'"),
