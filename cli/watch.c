@@ -14,7 +14,8 @@ static const struct manual manual = {
     .usage = "watch [OPTIONS] [TOPIC...]",
     .about =
         "Shows what watchwordd publishes, live. A topic is KIND, KIND/STREAM or */STREAM; without\n"
-        "one, everything is shown. Kinds are detection, pose, status, ... (docs/messages.md).\n"
+        "one, everything is shown. Kinds are detection, grounding, pose and status\n"
+        "(docs/messages.md).\n"
         "Waits for a daemon that is not there yet, and for one that went away.",
     .examples = "  watchword watch\n"
                 "  watchword watch detection/gate \"*/yard\"\n"

@@ -124,7 +124,7 @@ static void *load(struct ww_device *device, const char *dir, const struct ww_jso
     const char *slash = strrchr(dir, '/');
     char hex[65];
     ww_weights_digest(weights, hex);
-    snprintf(info->name, sizeof info->name, "%s", slash && slash[1] ? slash + 1 : dir);
+    snprintf(info->name, sizeof info->name, "%s%s", slash && slash[1] ? slash + 1 : dir, m->whole ? ":whole" : "");
     snprintf(info->digest, sizeof info->digest, "sha256:%s", hex);
     ww_weights_close(&weights);
     return m;

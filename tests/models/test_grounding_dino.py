@@ -150,6 +150,8 @@ def words(watchword, device):
     check(dotted[0]["objects"] == one["objects"], "a text with dots is a list")
     whole, said = run(watchword, device, model + ":whole", "a cat; a remote control", "--threshold", "0.2")
     check(whole and {o["phrase"] for o in whole[0]["objects"]} == {0, 1}, f"whole phrases {said}")
+    check([m[0]["model"]["name"] for m in (one and [one], whole)] == ["model", "model:whole"], "which of both it was")
+    check(one["model"]["digest"] == whole[0]["model"]["digest"], "the same weights")
 
     # A threshold behind a phrase is that phrase's; boxes that are one.
     low, said = run(watchword, device, model, "a cat; a remote control", "--threshold", "0.05")
