@@ -293,6 +293,54 @@ static void test_words(void)
     rig_close(&r);
 }
 
+// What the next result says: its revision, in how many texts it was asked (0: one), and one of its labels.
+static void check_ground(struct rig *r, guint revision, int captions, const char *one, const char *other)
+{
+    gst_buffer_unref(rig_pass(r, rig_grey("RGB", 96, 64)));
+    GstStructure *s = rig_result(r, 60);
+    if (!CHECK(s != NULL))
+        return;
+    int told = 0;
+    gst_structure_get_int(s, "captions", &told);
+    CHECK_CMP(told, ==, captions);
+    CHECK_CMP(rig_uint(s, "revision"), ==, revision);
+    CHECK_STR(gst_structure_get_string(s, "task"), "ground");
+    CHECK_CMP(rig_num_objects(s), >=, 1);
+    for (guint i = 0; i < rig_num_objects(s); i++) {
+        const GstStructure *o = rig_object(s, i);
+        const char *label = gst_structure_get_string(o, "label");
+        CHECK(!one || !strcmp(label, one) || !strcmp(label, other));
+        CHECK(gst_structure_get_string(o, "words") != NULL);
+    }
+    gst_structure_free(s);
+}
+
+// Any words, and others while it plays.
+static void test_ground(void)
+{
+    char *launch = g_strdup_printf("wwinfer task=ground model=%s/tests/models/grounding-dino/model threshold=0.02 "
+                                   "phrases=\"a cat. silver spoon\" input-size=128", g_getenv("WATCHWORD_SOURCE"));
+    struct rig r = rig_open(launch, "RGB", 96, 64);
+    g_free(launch);
+    check_ground(&r, 1, 0, "a cat", "silver spoon");
+    g_object_set(r.element, "phrases", "[\"a flag\", {\"phrase\": \"astronaut\", \"threshold\": 0.01}]", NULL);
+    check_ground(&r, 2, 0, "a flag", "astronaut");
+    g_object_set(r.element, "phrases", "a flag; astronaut:0.02", NULL); // the same words
+    check_ground(&r, 2, 0, "a flag", "astronaut");
+    g_object_set(r.element, "phrases", "...", NULL);
+    GstMessage *warning = rig_message(&r, GST_MESSAGE_WARNING, 5);
+    CHECK(warning != NULL);
+    gst_clear_message(&warning);
+    check_ground(&r, 2, 0, "a flag", "astronaut");
+    GString *many = g_string_new("a cat");
+    for (int i = 0; i < 90; i++)
+        g_string_append_printf(many, "; cat %c%c", 'a' + i / 26, 'a' + i % 26);
+    g_object_set(r.element, "phrases", many->str, NULL);
+    g_string_free(many, TRUE);
+    check_ground(&r, 3, 2, NULL, NULL);
+    rig_close(&r);
+}
+
 static void test_threshold(void)
 {
     GstSample *people = rig_people("I420", 256, 192);
@@ -480,6 +528,7 @@ int main(int argc, char **argv)
     test_caps();
     test_strides();
     test_words();
+    test_ground();
     test_threshold();
     test_rate();
     test_index();
