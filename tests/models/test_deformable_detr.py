@@ -8,7 +8,7 @@ import numpy as np
 from detectors import check, failures, frames, load, on, spoil, trace, turned
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "deformable-detr")
-CASES = [("plain", "a-single"), ("refine", "a-single"), ("two-stage", "b-batch")]
+CASES = [("plain", "a-single"), ("plain", "b-batch"), ("refine", "a-single"), ("two-stage", "b-batch")]
 
 
 def real(name, want, shape):
