@@ -111,6 +111,29 @@ static bool read_texts(struct session *s, struct ww_error *err)
     return true;
 }
 
+// A side of the network's input; 0: what is not there.
+static bool read_side(const struct session *s, const struct cJSON *from, const char *path, const char *field,
+                      int *out, struct ww_error *err)
+{
+    const double side = json_number(from, path, 0);
+    if (!(side >= 0 && side <= WW_INPUT_MAX_SIDE))
+        return ww_fail(err, WW_E_FILE, "%s: '%s' is %g; it must be from 0 to %d", s->case_path, field, side,
+                       WW_INPUT_MAX_SIDE);
+    *out = (int)side;
+    return true;
+}
+
+static bool read_sides(struct session *s, struct ww_error *err)
+{
+    const struct cJSON *input = json_at(s->document, "input"), *size = json_at(s->document, "size");
+    for (int i = 0; i < 2 && json_count(input) == 2; i++)
+        if (!read_side(s, json_item(input, i), "", "input", &s->input[i], err))
+            return false;
+    return read_side(s, s->document, "input_size", "input_size", &s->input_size, err) &&
+           read_side(s, size, "shortest_edge", "size.shortest_edge", &s->shortest_edge, err) &&
+           read_side(s, size, "longest_edge", "size.longest_edge", &s->longest_edge, err);
+}
+
 // What the case says and no option did. Only what the models of this version read may be asked for.
 static bool read_case(struct session *s, struct ww_error *err)
 {
@@ -128,15 +151,8 @@ static bool read_case(struct session *s, struct ww_error *err)
                            s->case_path, s->num_tokens, WW_TRACE_IDS);
     if (!s->task_name)
         s->task_name = json_text(s->document, "task", NULL);
-    if (s->input_size == 0 && s->input[0] == 0) {
-        const struct cJSON *input = json_at(s->document, "input");
-        s->input_size = (int)json_number(s->document, "input_size", 0);
-        for (int i = 0; i < 2 && json_count(input) == 2; i++)
-            s->input[i] = (int)json_number(json_item(input, i), "", 0);
-        const struct cJSON *size = json_at(s->document, "size");
-        s->shortest_edge = (int)json_number(size, "shortest_edge", 0);
-        s->longest_edge = (int)json_number(size, "longest_edge", 0);
-    }
+    if (s->input_size == 0 && s->input[0] == 0 && !read_sides(s, err))
+        return false;
     if (s->threshold <= 0)
         s->threshold = json_number(s->document, "threshold", json_number(s->document, "box_threshold", 0));
     if (s->images.num_items > 0)
