@@ -3,9 +3,9 @@
 // the tile; what the next step needs is fetched while this one is computed. A lane is TM pixels, TX apart, times
 // TN quads of outputs, TY apart: what it does with 4 TM + 4 TN numbers of shared memory is 16 TM TN products.
 //
-// With SUMS_OF_HALVES products are of halves, and so are sums of 4 STEP of them; these are summed up as floats.
-// A sum of 16 halves is off by about a thousandth of its terms, and what is summed up from those by less.
-// Nothing overflows that fits the model: 16 products stay below 65504 if numbers and weights stay below 64.
+// With SUMS_OF_HALVES products are of halves, and so are sums of 4 STEP of them, which are summed up as
+// floats. Such a sum is infinite beyond 65504: not while numbers and weights that meet stay below 63, as they do
+// behind a norm.
 layout(constant_id = 1) const int TM = 8;
 layout(constant_id = 2) const int TN = 2;
 layout(constant_id = 3) const uint ACT = 0;

@@ -84,6 +84,7 @@ static void check(struct ww_device *device, void *opaque)
     struct ww_error err = {0};
     struct ww_bank *bank = ww_bank_create();
     (void)opaque;
+    device->profile.card = false; // whose pieces are larger
     ww_pack_linear(bank, &f.inner, C, INNER, w[0], bias[0]);
     ww_pack_linear(bank, &f.outer, INNER, C, w[1], bias[1]);
     const bool ok = ww_bank_upload(bank, device, f.storage, MAX_STORAGES, &f.num_storages, &err);
