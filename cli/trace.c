@@ -108,7 +108,8 @@ static bool read_texts(struct session *s, struct ww_error *err)
             return ww_fail(err, WW_E_FILE, "%s: 'text': texts are wanted", s->case_path);
         add_text(s, json_text(i, "", NULL));
     }
-    return true;
+    return s->texts.num_items > 0 ||
+           ww_fail(err, WW_E_FILE, "%s: 'text' must be a text, or a list of some", s->case_path);
 }
 
 // A side of the network's input; 0: what is not there.
@@ -134,6 +135,16 @@ static bool read_sides(struct session *s, struct ww_error *err)
            read_side(s, size, "longest_edge", "size.longest_edge", &s->longest_edge, err);
 }
 
+static bool read_threshold(struct session *s, struct ww_error *err)
+{
+    const char *field = json_at(s->document, "threshold") ? "threshold" : "box_threshold";
+    if (!json_at(s->document, field))
+        return true;
+    s->threshold = json_number(s->document, field, -1);
+    return (s->threshold >= 0 && s->threshold <= 1) ||
+           ww_fail(err, WW_E_FILE, "%s: '%s' must be a number from 0 to 1", s->case_path, field);
+}
+
 // What the case says and no option did. Only what the models of this version read may be asked for.
 static bool read_case(struct session *s, struct ww_error *err)
 {
@@ -153,8 +164,8 @@ static bool read_case(struct session *s, struct ww_error *err)
         s->task_name = json_text(s->document, "task", NULL);
     if (s->input_size == 0 && s->input[0] == 0 && !read_sides(s, err))
         return false;
-    if (s->threshold <= 0)
-        s->threshold = json_number(s->document, "threshold", json_number(s->document, "box_threshold", 0));
+    if (s->threshold <= 0 && !read_threshold(s, err))
+        return false;
     if (s->images.num_items > 0)
         return true;
     const char *slash = strrchr(s->case_path, '/');
