@@ -89,41 +89,61 @@ static bool find_value(const char *text, const char *name, char *out, size_t siz
     return found;
 }
 
-// The one file of assignments to "groundingdino" in a directory, whose text the caller frees; its path
-// goes to `path`. NULL: there is none, or no memory to read one, WW_E_MEMORY.
+// The text of a file of assignments to "groundingdino", which the caller frees; NULL: it is none.
+static char *read_assignments(const char *path, struct ww_error *err)
+{
+    size_t bytes;
+    char value[64], *text = ww_read_whole(path, MAX_BYTES, &bytes, err);
+    if (text && find_value(text, "modelname", value, sizeof value) && !strcmp(value, "\"groundingdino\""))
+        return text;
+    free(text);
+    return NULL;
+}
+
+// That of the one such file in a directory, whose path goes to `path`. NULL: there is none, WW_E_FILE, or another,
+// WW_E_CONFIG, or no memory to read one, WW_E_MEMORY.
 static char *find_file(const char *dir, char *path, size_t size, struct ww_error *err)
 {
-    char *text = NULL, value[64];
+    char *text = NULL, next[4096];
     struct ww_error why = {0};
     DIR *entries = opendir(dir);
-    for (struct dirent *e; entries && !text && why.code != WW_E_MEMORY && (e = readdir(entries));) {
+    for (struct dirent *e; entries && !why.code && (e = readdir(entries));) {
         const char *end = strrchr(e->d_name, '.');
-        size_t bytes;
         if (*e->d_name == '.' || !end || strcmp(end, ".py"))
             continue;
-        snprintf(path, size, "%s/%s", dir, e->d_name);
-        text = ww_read_whole(path, MAX_BYTES, &bytes, &why);
-        if (text && !(find_value(text, "modelname", value, sizeof value) &&
-                      !strcmp(value, "\"groundingdino\""))) {
-            free(text);
-            text = NULL;
-        }
+        struct ww_error unread = {0};
+        snprintf(next, sizeof next, "%s/%s", dir, e->d_name);
+        char *more = read_assignments(next, &unread);
+        if (unread.code == WW_E_MEMORY)
+            why = unread;
+        else if (more && text)
+            ww_fail(&why, WW_E_CONFIG, "%s: there is another configuration of Grounding DINO, %s; one of them must go",
+                    path, e->d_name);
+        else if (more)
+            snprintf(path, size, "%s", next);
+        if (more && !text && !why.code)
+            text = more;
+        else
+            free(more);
     }
     if (entries)
         closedir(entries);
-    if (why.code == WW_E_MEMORY)
-        ww_fail(err, why.code, "%s", why.text);
-    else if (!text)
-        ww_fail(err, WW_E_FILE, "%s: no config.json, and no configuration of the first Grounding DINO", dir);
-    return text;
+    if (!text && !why.code)
+        ww_fail(&why, WW_E_FILE, "%s: no config.json, and no configuration of the first Grounding DINO", dir);
+    if (!why.code)
+        return text;
+    free(text);
+    ww_fail(err, why.code, "%s", why.text);
+    return NULL;
 }
 
 bool ww_gdino_is_original(const char *dir)
 {
     char path[4096];
-    char *text = find_file(dir, path, sizeof path, NULL);
+    struct ww_error why = {0};
+    char *text = find_file(dir, path, sizeof path, &why);
     free(text);
-    return text != NULL;
+    return text || why.code == WW_E_CONFIG;
 }
 
 // BERT's configuration, as text that the caller frees: of the directory that the file names, if it is

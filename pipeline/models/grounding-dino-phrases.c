@@ -122,12 +122,27 @@ static bool add_phrase(struct ww_gdino_prompt *p, const struct ww_gdino_vocabula
     return true;
 }
 
+// "a cat:0.5. a dog" would be "a cat:0" and "5".
+static bool check_thresholds(const char *text, struct ww_error *err)
+{
+    for (const char *at = text; (at = strchr(at, ':')); ) {
+        at += 1 + strspn(at + 1, " ");
+        const char *point = at + strspn(at, "0123456789");
+        if (*point == '.' && isdigit((unsigned char)point[1]))
+            return ww_fail(err, WW_E_TEXT, "'%.60s': thresholds stand behind phrases that ';' or a list separates, "
+                                           "not dots", text);
+    }
+    return true;
+}
+
 static bool add_phrases(struct ww_gdino_prompt *p, const struct ww_gdino_vocabulary *v, const char *text,
                         int given, struct ww_error *err)
 {
     const int before = p->num_phrases;
     if (!ww_utf8_valid(text, strlen(text)))
         return ww_fail(err, WW_E_TEXT, "'%.60s': this is not UTF-8", text);
+    if (!check_thresholds(text, err))
+        return false;
     for (const char *at = text, *end; *at; at = *end ? end + 1 : end) {
         end = at + strcspn(at, ".?");
         const char *stop = end;
