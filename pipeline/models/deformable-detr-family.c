@@ -251,11 +251,13 @@ static void choose(struct ww_detr_hall *s, int b, float threshold, bool all)
     const struct ww_tensor t = s->pass.logits;
     const float *logits = ww_plan_host(s->plan, t);
     int num = 0;
+    p->broken = false;
     for (int q = 0; q < t.w; q++)
         for (int c = 0; c < t.c; c++) {
             if (!all && p->phrase[c] < 0)
                 continue;
             const float score = 1 / (1 + expf(-logits[ww_at(t, b, c, 0, q)]));
+            p->broken |= isnan(score);
             if (score >= (all ? threshold : ww_words_threshold(p->words, p->phrase[c], threshold)))
                 s->found[num++] = (struct ww_detr_found){score, q, c};
         }
@@ -283,6 +285,7 @@ static void report(struct ww_detr_hall *s, int b, const struct ww_look *look)
     const struct ww_detr_seat *p = s->places[b].seat;
     look->out->num_objects = 0;
     look->out->keypoint_set = NULL;
+    look->out->broken = p->broken;
     for (int i = 0; i < s->num_found && look->out->num_objects < WW_MAX_OBJECTS; i++) {
         const struct ww_detr_found *f = &s->found[i];
         float box[4];

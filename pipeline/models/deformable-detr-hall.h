@@ -27,6 +27,7 @@ struct ww_detr_seat {
     int *phrase;                  // of each class, -1: nobody asked for it
     struct ww_detr_found final[WW_MAX_OBJECTS]; // of the last look
     int num_final;
+    bool broken; // a score in it is no number
 };
 
 struct ww_detr_hall {

@@ -77,6 +77,7 @@ struct ww_findings {
     int num_objects;
     const char *keypoint_set;
     int num_captions; // texts that the phrases were asked in, if more than one was needed
+    bool broken; // what came out is no numbers, and worth nothing
     char words[WW_MAX_OBJECTS][WW_WORDS_BYTES];
     struct ww_object objects[WW_MAX_OBJECTS];
     float boxes[WW_MAX_OBJECTS][4]; // of the objects, not clamped

@@ -40,6 +40,7 @@ struct ww_gdino_seat {
     float threshold; // of the last look
     struct ww_gdino_found *found; // of all captions, in the last look
     int num_found, max_found;
+    bool broken; // something in the last look is no number
 };
 
 struct ww_gdino_hall {

@@ -279,11 +279,19 @@ static int phrase_of(const struct ww_gdino_seat *seat, const struct ww_gdino_fou
     return found->phrase < 0 || seat->asked->as_given ? 0 : found->phrase;
 }
 
+static bool are_numbers(const float *x, int num)
+{
+    bool all = true;
+    for (int i = 0; i < num; i++)
+        all &= !isnan(x[i]);
+    return all;
+}
+
 // What of a caption was found in picture `b`, by a plan that just ran.
 static void find(struct ww_gdino_hall *s, int b, int caption, struct ww_plan *plan,
                  const struct ww_gdino_pass *pass)
 {
-    const struct ww_gdino_seat *seat = s->places[b].seat;
+    struct ww_gdino_seat *seat = s->places[b].seat;
     const struct ww_gdino_caption *c = &seat->prompt->captions[caption];
     const struct ww_tensor t = pass->logits;
     const float *logits = ww_plan_host(plan, t), *boxes = ww_plan_host(plan, pass->boxes);
@@ -293,6 +301,7 @@ static void find(struct ww_gdino_hall *s, int b, int caption, struct ww_plan *pl
         struct ww_gdino_found found = {.query = q};
         memcpy(found.box, boxes + ww_at(pass->boxes, b, 0, 0, q), sizeof found.box);
         ww_gdino_likely(&c->text, logits + ww_at(t, b, 0, 0, q), t.w, likely);
+        seat->broken |= !are_numbers(likely, c->text.num) || !are_numbers(found.box, 4);
         for (int i = whole ? c->first : c->end - 1; i < c->end; i++) {
             const struct ww_gdino_match m =
                 whole ? (struct ww_gdino_match){ww_gdino_match_whole(c, likely, i), i}
@@ -320,6 +329,7 @@ static void report(const struct ww_gdino_seat *seat, const struct ww_look *look)
     qsort(seat->found, (size_t)seat->num_found, sizeof *seat->found, by_score);
     out->num_objects = 0;
     out->keypoint_set = NULL;
+    out->broken = seat->broken;
     out->num_captions = seat->prompt->num_captions > 1 ? seat->prompt->num_captions : 0;
     for (int i = 0; i < seat->num_found && out->num_objects < WW_MAX_OBJECTS; i++) {
         const struct ww_gdino_found *f = &seat->found[i];
@@ -371,6 +381,7 @@ bool ww_gdino_look(void *opaque, const struct ww_look *looks, int num, struct ww
     for (int b = 0; b < num; b++) {
         struct ww_gdino_seat *seat = hall->places[b].seat = looks[b].seat;
         seat->num_found = 0;
+        seat->broken = false;
         seat->threshold = looks[b].threshold;
         captions = seat->num_words > captions ? seat->num_words : captions;
         place(hall, b, seat->inlet.w, seat->inlet.h);

@@ -176,6 +176,7 @@ static void look(struct ww_engine *engine, struct ww_turn *turn)
             .threshold = w->taken.threshold > 0 ? w->taken.threshold : w->own_threshold,
             .nms = w->nms,
             .out = &w->findings};
+        w->findings.broken = false;
         turn->expected_ns += w->took_ns;
     }
     struct ww_turn *outer = engine->turn;
@@ -190,10 +191,13 @@ static void look(struct ww_engine *engine, struct ww_turn *turn)
         engine->device->lost = true; // whatever it was, nothing on it can be trusted
     for (int i = 0; i < turn->num; i++) {
         struct ww_watch *w = turn->watches[i];
-        w->taken.ok = ok;
+        w->taken.ok = ok && !w->findings.broken;
         w->took_ns = ok ? (now - turn->begin_ns - turn->overtaken_ns) / turn->num : 0;
-        if (ok)
+        if (w->taken.ok)
             set_result(w, now);
+        else if (ok)
+            ww_fail(&w->error, WW_E_FILE, "what the model makes of this frame is no numbers: its weights are damaged%s",
+                    engine->device->halves ? ", or need WATCHWORD_PRECISION=float" : " or too large");
         else
             w->error = err;
     }

@@ -5,6 +5,7 @@ command; a batch that is what its pictures are alone; and checkpoints that are w
 """
 import json, os, struct, subprocess, sys, tempfile
 import numpy as np
+import detectors
 from detectors import check, failures, frames, load, on, spoil, trace, turned
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "deformable-detr")
@@ -114,6 +115,14 @@ def wrong_ones(watchword, device):
             check(got is None and told in said, f"an error about {told}: {said.strip() or 'none'}")
 
 
+def no_numbers(watchword, device):
+    """Weights that make no numbers of a picture: an error, not a picture with nothing in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        spoilt = spoil(os.path.join(HERE, "plain", "model"), folder, detectors.huge("model.decoder.layers.2.final_layer_norm.weight"))
+        seen, said = detectors.run(watchword, device, spoilt, os.path.join(HERE, "plain", "a-single", "image0.ppm"))
+        check(not seen and "no numbers" in said, f"{len(seen)} results, {said}")
+
+
 def sizes(watchword, device):
     """From one pixel on: looked at, or refused with a sentence."""
     for pixels in ((1, 1), (1, 3), (7, 2), (33, 17), (300, 5)):
@@ -145,6 +154,7 @@ def main():
     for variant in ("plain", "two-stage"):
         batch_is_alone(watchword, device, variant)
     wrong_ones(watchword, device)
+    no_numbers(watchword, device)
     sizes(watchword, device)
     too_large(watchword, device)
     frames(watchword, device, os.path.join(HERE, "plain", "model"))

@@ -196,6 +196,8 @@ def words(watchword, device):
         seen, said = run(watchword, device, model, phrases)
         check(not seen and told in said, f"{phrases[:20]!r}: {said.strip()[:200] or 'no error'}")
         check(len(said) < 1000 and said.count("\n") == 1, f"{phrases[:20]!r}: one sentence, not {len(said)} bytes")
+    seen, said = run(watchword, device, model, "a cat:0.5. a dog:0.3.")
+    check(not seen and "thresholds stand behind phrases" in said, f"dots and thresholds: {said}")
     seen, said = run(watchword, device, model, "; ".join(f"word {i}" for i in range(300)))
     check(len(seen) == 1 and seen[0]["captions"] > 1, f"300 phrases: {said}")
 
@@ -260,6 +262,14 @@ def wrong_ones(watchword, device):
                   f"not sound, for {told}: {verified.returncode} {verified.stderr.strip()}")
 
 
+def no_numbers(watchword, device):
+    """Weights that make no numbers of a picture: an error, not a picture with nothing in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        spoilt = spoil(os.path.join(HERE, "model"), folder, detectors.huge("model.decoder.layer_norm.weight"))
+        seen, said = run(watchword, device, spoilt, "a cat")
+        check(not seen and "no numbers" in said, f"{len(seen)} results, {said}")
+
+
 def checks(watchword):
     """What a daemon's configuration asks for is held against the vocabulary, too."""
     daemon = os.path.join(os.path.dirname(watchword), "..", "daemon", "watchwordd")
@@ -306,6 +316,12 @@ def wrong_originals(watchword, device):
             got, said = trace(watchword, device, model, "--text", "a cat.", "--image",
                               os.path.join(HERE, "a-single", "image0.ppm"))
             check(got is None and told in said, f"an error about {told}: {said.strip() or 'none'}")
+    with tempfile.TemporaryDirectory() as folder:
+        model = os.path.join(folder, "model")
+        shutil.copytree(os.path.join(HERE, "model-original"), model)
+        shutil.copy(os.path.join(model, "GroundingDINO_tiny.py"), os.path.join(model, "GroundingDINO_other.py"))
+        seen, said = run(watchword, device, model, "a cat")
+        check(not seen and "there is another configuration" in said, f"two configurations: {said}")
 
 
 def sizes(watchword, device):
@@ -340,6 +356,7 @@ def main():
     words(watchword, device)
     wrong_ones(watchword, device)
     wrong_originals(watchword, device)
+    no_numbers(watchword, device)
     checks(watchword)
     sizes(watchword, device)
     detectors.frames(watchword, device, os.path.join(HERE, "model"), "--task", "ground", "--phrases", "a cat")
