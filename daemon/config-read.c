@@ -26,11 +26,19 @@ void complain(struct reader *r, const char *fmt, ...)
     g_free(text);
 }
 
+int shown_bytes(const char *name)
+{
+    const char *end = name;
+    while (*end && g_utf8_next_char(end) - name <= MAX_NAME_BYTES)
+        end = g_utf8_next_char(end);
+    return (int)(end - name);
+}
+
 // Goes one step down the path; returns what `leave` needs to come back.
 size_t enter(struct reader *r, const char *name)
 {
     const size_t length = r->path->len;
-    g_string_append_printf(r->path, "%s%.*s", length ? "." : "", MAX_NAME_BYTES, name);
+    g_string_append_printf(r->path, "%s%.*s", length ? "." : "", shown_bytes(name), name);
     return length;
 }
 
@@ -91,8 +99,7 @@ static void complain_of_key(struct reader *r, const char *key, const struct fiel
     }
     const char *nearest = config_nearest(key, keys);
     char *hint = nearest ? g_strdup_printf("; did you mean \"%s\"?", nearest) : g_strdup("");
-    complain(r, "found the unknown key \"%.*s\"%s (allowed are %s)", MAX_NAME_BYTES, key, hint,
-             list->str);
+    complain(r, "found the unknown key \"%.*s\"%s (allowed are %s)", shown_bytes(key), key, hint, list->str);
     g_free(hint);
     g_string_free(list, TRUE);
 }

@@ -17,6 +17,7 @@ struct reader {
 
 // The longest name of a stream, a watch or a credential; of longer keys so much is shown.
 #define MAX_NAME_BYTES 64
+int shown_bytes(const char *name); // no character is cut
 
 // What a key may hold. `into` is the offset of the field in the struct that the object fills.
 struct field {

@@ -431,7 +431,7 @@ void read_streams(struct reader *r, const struct cJSON *value, const struct fiel
             .timeout_ms = 4000,
         };
         if (!is_name(stream->name))
-            complain(r, "found a stream named \"%.*s\", allowed are " NAMES_ALLOWED, MAX_NAME_BYTES,
+            complain(r, "found a stream named \"%.*s\", allowed are " NAMES_ALLOWED, shown_bytes(stream->name),
                      stream->name);
         const size_t here = enter(r, stream->name);
         read_object(r, x, stream_fields, stream);

@@ -12,6 +12,7 @@
 
 #define WATCHES "\"watches\":[{}]"
 #define DIGEST "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
+#define LONG_NAME "123456789012345678901234567890123456789012345678901234567890123" // 63 bytes
 #define STREAM(body) "{\"streams\":{\"gate\":{" body "}}}"
 
 // Each text, and what the first sentence about it has to say.
@@ -34,6 +35,8 @@ static const struct {
     {"{\"streams\":[]}", "streams: found a list, allowed is an object of up to 1000 streams"},
     {"{\"streams\":{},\"devise\":\"x\"}", "unknown key \"devise\"; did you mean \"device\"? (allowed are "
                                           "publish, device, batch, status_interval, streams)"},
+    {"{\"streams\":{},\"" LONG_NAME "\u2026\":1}", "unknown key \"" LONG_NAME "\" (allowed"},
+    {"{\"streams\":{\"" LONG_NAME "\u2026\":{}}}", "found a stream named \"" LONG_NAME "\", allowed"},
     {"{\"streams\":{},\"status_interval\":0}",
      "status_interval: found 0, allowed is a number from 0.1 to 60"},
     {"{\"streams\":{},\"publish\":{\"endpoint\":\"tcp://0.0.0.0:5000\"}}",
