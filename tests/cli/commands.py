@@ -324,16 +324,18 @@ class Trace(unittest.TestCase):
 
     def test_fields_of_a_case(self):
         with tempfile.TemporaryDirectory() as folder:
-            for sizes, field in (({"input": [-1, 96]}, "'input' is -1"), ({"input_size": 1e300}, "'input_size' is 1e+300"),
+            for fields, told in (({"input": [-1, 96]}, "'input' is -1"),
+                                 ({"input_size": 1e300}, "'input_size' is 1e+300"),
                                  ({"size": {"shortest_edge": 4097}}, "'size.shortest_edge' is 4097"),
                                  ({"size": {"longest_edge": -2}}, "'size.longest_edge' is -2"),
-                                 ({"box_threshold": "0.3"}, "'box_threshold' must be"), ({"threshold": 7}, "'threshold' must be"),
+                                 ({"box_threshold": "0.3"}, "'box_threshold' must be"),
+                                 ({"threshold": 7}, "'threshold' must be"),
                                  ({"text": 5}, "'text' must be"), ({"text": []}, "'text' must be")):
                 with open(f"{folder}/case.json", "w") as file:
-                    json.dump(sizes, file)
+                    json.dump(fields, file)
                 done = watchword("trace", "nano", "--case", f"{folder}/case.json", "--out", f"{folder}/o.safetensors")
                 self.assertEqual(done.returncode, 1)
-                self.assertIn(field, done.stderr)
+                self.assertIn(told, done.stderr)
 
 
 class Check(unittest.TestCase):

@@ -118,7 +118,8 @@ def wrong_ones(watchword, device):
 def no_numbers(watchword, device):
     """Weights that make no numbers of a picture: an error, not a picture with nothing in it."""
     with tempfile.TemporaryDirectory() as folder:
-        spoilt = spoil(os.path.join(HERE, "plain", "model"), folder, detectors.huge("model.decoder.layers.2.final_layer_norm.weight"))
+        spoilt = spoil(os.path.join(HERE, "plain", "model"), folder,
+                       detectors.huge("model.decoder.layers.2.final_layer_norm.weight"))
         seen, said = detectors.run(watchword, device, spoilt, os.path.join(HERE, "plain", "a-single", "image0.ppm"))
         check(not seen and "no numbers" in said, f"{len(seen)} results, {said}")
 

@@ -1,6 +1,6 @@
 """Grounding DINO from picture and words to boxes: every stage of four golden cases through the command, in
-both layouts of the weights; as a card computes them; what halves make of them; a batch that is what its pictures are alone; phrases in several texts; sizes
-and words of every kind; and checkpoints that are wrong.
+both layouts of the weights; as a card computes them; what halves make of them; a batch that is what its pictures
+are alone; phrases in several texts; sizes and words of every kind; and checkpoints that are wrong.
 
     test_grounding_dino.py WATCHWORD DEVICE
 """

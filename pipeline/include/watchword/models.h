@@ -37,10 +37,11 @@ WW_API bool ww_model_check_input(const char *model, int size, int width, int hei
 WW_API void ww_model_list(void (*each)(void *opaque, const struct ww_model_info *info),
                           void *opaque);
 
-// Reads everything that loading would read, checks that all weights are finite numbers and are those that the
-// configuration asks for, as far as this version can run the model, and says what is there in `report`: lines of text, first the files with their sizes and sha256, then every tensor;
-// 128 KiB hold all of nano, and a report that does not fit ends in a line "...". `dir_or_file` may
-// also be a name. False: not sound, and `err` names file and field.
+// Reads everything that loading would read, checks that all weights are finite numbers and, as far as this version
+// can run the model, that they are those that the configuration asks for, and says what is there in `report`: lines
+// of text, first the files with their sizes and sha256, then every tensor; 128 KiB hold all of nano, and a report
+// that does not fit ends in a line "...". `dir_or_file` may also be a name. False: not sound, and `err` names file
+// and field.
 WW_API bool ww_model_verify(const char *dir_or_file, char *report, size_t size,
                             struct ww_error *err);
 
