@@ -41,7 +41,7 @@ void ww_bank_destroy(struct ww_bank **pointer)
 
 // Room for `texels`, zeroed, or NULL, which the upload reports. Eight more lie behind: a team's fetch may
 // reach past the last output.
-static float *add(struct ww_bank *bank, struct ww_filter *filter, size_t texels)
+static float *add(struct ww_bank *bank, struct ww_filter *filter, size_t texels, bool may_be_halves)
 {
     if (bank->num == bank->cap) {
         const int cap = bank->cap ? 2 * bank->cap : 64;
@@ -59,19 +59,13 @@ static float *add(struct ww_bank *bank, struct ww_filter *filter, size_t texels)
         bank->lacks = 16 * (size_t)filter->texels;
         return NULL;
     }
-    bank->pieces[bank->num++] = (struct piece){filter, room, false};
+    bank->pieces[bank->num++] = (struct piece){filter, room, may_be_halves};
     return room;
 }
 
-// Says of what was packed last that it may be halves, if such are allowed.
-static void allow(struct ww_bank *bank)
+void ww_bank_allow_halves(struct ww_bank *bank, bool allow)
 {
-    bank->pieces[bank->num - 1].may_be_halves = bank->halves;
-}
-
-void ww_bank_allow_halves(struct ww_bank *bank, bool allow_them)
-{
-    bank->halves = allow_them;
+    bank->halves = allow;
 }
 
 void ww_pack_conv(struct ww_bank *bank, struct ww_filter *filter, int k, int c_in, int c_out,
@@ -79,7 +73,7 @@ void ww_pack_conv(struct ww_bank *bank, struct ww_filter *filter, int k, int c_i
 {
     const int N = (c_out + 3) / 4, Q = (c_in + 3) / 4;
     *filter = (struct ww_filter){.k = k, .c_in = c_in, .c_out = c_out};
-    float *to = add(bank, filter, (size_t)N + (size_t)(k * k * Q) * (size_t)N * 4);
+    float *to = add(bank, filter, (size_t)N + (size_t)(k * k * Q) * (size_t)N * 4, false);
     if (!to)
         return;
     for (int o = 0; bias && o < c_out; o++)
@@ -97,12 +91,11 @@ void ww_pack_linear(struct ww_bank *bank, struct ww_filter *filter, int c_in, in
 {
     const int N = (c_out + 3) / 4, Q = (c_in + 3) / 4;
     *filter = (struct ww_filter){.k = 1, .c_in = c_in, .c_out = c_out, .tiled = true};
-    float *to = add(bank, filter, (size_t)ww_tiled_texels(Q, N));
+    float *to = add(bank, filter, (size_t)ww_tiled_texels(Q, N), bank->halves);
     if (!to)
         return;
     for (int o = 0; bias && o < c_out; o++)
         to[o] = bias[o];
-    allow(bank);
     for (int i = 0; i < c_in; i++)
         for (int o = 0; o < c_out; o++)
             to[4 * ww_tiled_at(Q, N, i, o) + (size_t)(o % 4)] = *w++;
@@ -113,7 +106,7 @@ void ww_pack_depthwise(struct ww_bank *bank, struct ww_filter *filter, int k, in
 {
     const int Q = (c + 3) / 4, pad = ww_depthwise_texels(k);
     *filter = (struct ww_filter){.k = k, .c_in = c, .c_out = c};
-    float *to = add(bank, filter, (size_t)Q * (size_t)pad);
+    float *to = add(bank, filter, (size_t)Q * (size_t)pad, false);
     if (!to)
         return;
     for (int i = 0; i < c; i++) {
@@ -129,7 +122,7 @@ void ww_pack_image(struct ww_bank *bank, struct ww_filter *filter, int c, int h,
 {
     const struct ww_tensor t = {.n = 1, .c = c, .h = h, .w = w};
     *filter = (struct ww_filter){.k = 1, .c_in = c, .c_out = c};
-    float *to = add(bank, filter, (size_t)ww_quads(t) * (size_t)h * (size_t)w);
+    float *to = add(bank, filter, (size_t)ww_quads(t) * (size_t)h * (size_t)w, false);
     if (!to)
         return;
     for (int y = 0; y < h; y++)
@@ -142,7 +135,7 @@ void ww_pack_norm(struct ww_bank *bank, struct ww_filter *filter, int c, const f
                   const float *lift)
 {
     *filter = (struct ww_filter){.k = 1, .c_in = c, .c_out = c};
-    float *to = add(bank, filter, ((size_t)c + 3) / 4 * 2);
+    float *to = add(bank, filter, ((size_t)c + 3) / 4 * 2, false);
     if (!to)
         return;
     for (int i = 0; i < c; i++) {
@@ -156,10 +149,9 @@ void ww_pack_rows(struct ww_bank *bank, struct ww_filter *filter, int rows, int 
 {
     const size_t width = ((size_t)c + 3) / 4 * 4;
     *filter = (struct ww_filter){.k = 1, .c_in = rows, .c_out = c};
-    float *to = add(bank, filter, (size_t)rows * width / 4);
+    float *to = add(bank, filter, (size_t)rows * width / 4, bank->halves);
     if (!to)
         return;
-    allow(bank);
     for (int r = 0; r < rows; r++)
         memcpy(to + (size_t)r * width, data + (size_t)r * (size_t)c, sizeof *data * (size_t)c);
 }

@@ -162,7 +162,7 @@ static inline int ww_padded(int in, int reach, int pad, int stride)
 // A filter as an operand.
 static inline struct ww_tensor ww_filter_tensor(struct ww_cmd *g, const struct ww_filter *f)
 {
-    return (f->halves ? ww_stored_halves : ww_stored_tensor)(g, f->storage, f->first, 1, 4, 1, (int)f->texels);
+    return ww_stored_as(g, f->halves, f->storage, f->first, 1, 4, 1, (int)f->texels);
 }
 
 // Random filters for attempts.

@@ -32,6 +32,12 @@ bool ww_family_is_model(const char *dir)
     return has_config(dir, path, sizeof path) || ww_gdino_is_original(dir);
 }
 
+const char *ww_family_variant(const char *model, const char *dir)
+{
+    const char *colon = strrchr(model, ':');
+    return colon && strcmp(model, dir) ? colon + 1 : ""; // a directory may have a colon of its own
+}
+
 struct ww_json *ww_family_config(const char *dir, struct ww_error *err)
 {
     char path[4200];

@@ -152,6 +152,8 @@ struct ww_family {
 // What a directory says it is: its config.json, or what a first release has in its place.
 bool ww_family_is_model(const char *dir);
 struct ww_json *ww_family_config(const char *dir, struct ww_error *err);
+// The variant that `model`, which was found in `dir`, names behind a colon: of "nano:thunder" "thunder"; else "".
+const char *ww_family_variant(const char *model, const char *dir);
 // NULL if nobody is called so.
 const struct ww_family *ww_family_find(const char *name);
 extern const struct ww_family ww_family_nano, ww_family_deformable_detr,

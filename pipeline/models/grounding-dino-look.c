@@ -136,7 +136,7 @@ static struct ww_tensor stored_tokens(struct ww_gdino_hall *hall, struct ww_cmd 
         if (!hall->tokens || !ww_storage_write(hall->device, hall->tokens, 0, zero, sizeof zero, err))
             return (struct ww_tensor){0};
     }
-    return (halves ? ww_stored_halves : ww_stored_tensor)(g, hall->tokens, 4, X.n, X.c, 1, X.w);
+    return ww_stored_as(g, halves, hall->tokens, 4, X.n, X.c, 1, X.w);
 }
 
 static bool record_again(struct ww_gdino_hall *hall, struct ww_tensor X, struct ww_error *err)

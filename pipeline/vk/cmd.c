@@ -121,8 +121,8 @@ struct ww_tensor ww_upload_tensor(struct ww_cmd *g, int n, int c, int h, int w)
     return add_tensor(g, MEMORY_UPLOAD, n, c, h, w);
 }
 
-static struct ww_tensor add_stored(struct ww_cmd *g, bool halves, struct ww_storage *storage, uint32_t first,
-                                   int n, int c, int h, int w)
+struct ww_tensor ww_stored_as(struct ww_cmd *g, bool halves, struct ww_storage *storage, uint32_t first,
+                              int n, int c, int h, int w)
 {
     struct ww_tensor t = add_tensor(g, MEMORY_STORED, n, c, h, w);
     struct memory *m = &g->recording.memory[t.id];
@@ -137,13 +137,7 @@ static struct ww_tensor add_stored(struct ww_cmd *g, bool halves, struct ww_stor
 struct ww_tensor ww_stored_tensor(struct ww_cmd *g, struct ww_storage *storage, uint32_t first,
                                   int n, int c, int h, int w)
 {
-    return add_stored(g, false, storage, first, n, c, h, w);
-}
-
-struct ww_tensor ww_stored_halves(struct ww_cmd *g, struct ww_storage *storage, uint32_t first,
-                                  int n, int c, int h, int w)
-{
-    return add_stored(g, true, storage, first, n, c, h, w);
+    return ww_stored_as(g, false, storage, first, n, c, h, w);
 }
 
 // Makes workgroups larger, as long as enough of them are left for every core or multiprocessor and no more

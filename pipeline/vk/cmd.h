@@ -47,9 +47,9 @@ struct ww_tensor ww_upload_tensor(struct ww_cmd *g, int n, int c, int h, int w);
 // One that lies in a storage that outlives the plan: weights. `first` in texels of floats.
 struct ww_tensor ww_stored_tensor(struct ww_cmd *g, struct ww_storage *storage, uint32_t first,
                                   int n, int c, int h, int w);
-// One that lies there as halves. Not on the reference.
-struct ww_tensor ww_stored_halves(struct ww_cmd *g, struct ww_storage *storage, uint32_t first,
-                                  int n, int c, int h, int w);
+// One that may lie there as halves; not on the reference.
+struct ww_tensor ww_stored_as(struct ww_cmd *g, bool halves, struct ww_storage *storage, uint32_t first,
+                              int n, int c, int h, int w);
 
 // Marks the recording as wrong unless `ok`; the first mark stays.
 #define ww_expect(g, ok) ww_expect_(g, ok, #ok, __func__)

@@ -113,9 +113,7 @@ struct loaded *ww_engine_load(struct ww_engine *engine, const char *model, struc
     char dir[512], path[600];
     if (!ww_model_find(model, dir, sizeof dir, err))
         return NULL;
-    // "nano:thunder" is a name and a variant; a directory may have a colon of its own.
-    const char *colon = strrchr(model, ':');
-    const char *variant = colon && strcmp(model, dir) ? colon + 1 : "";
+    const char *variant = ww_family_variant(model, dir);
     struct loaded *l = find_loaded(engine, dir, variant);
     if (l) { // but gone, if the device was lost since
         if (!ww_engine_reload(engine, l, err))

@@ -170,10 +170,9 @@ bool ww_model_check(const char *model, enum ww_task task, const char *const *phr
     char dir[512];
     const struct ww_family *family;
     struct ww_json *config = read_config(model, &family, dir, err);
-    const char *colon = config && strcmp(model, dir) ? strrchr(model, ':') : NULL;
-    const char *variant = colon && colon[1] ? colon + 1 : NULL;
-    const bool ok = config && (!family->check ||
-                               family->check(dir, config, variant, task, phrases, num_phrases, err));
+    const char *variant = config ? ww_family_variant(model, dir) : "";
+    const bool ok = config && (!family->check || family->check(dir, config, *variant ? variant : NULL, task,
+                                                               phrases, num_phrases, err));
     ww_json_free(&config);
     return ok;
 }

@@ -15,7 +15,8 @@ static void check_device(struct ww_device *device, struct ww_device *reference, 
 {
     static const int end[8] = {0};
     const bool only_cards = device->profile.software && device->profile.card;
-    const char *how = !only_cards ? halves ? ", halves" : "" : halves ? " as a card, halves" : " as a card";
+    char how[32];
+    snprintf(how, sizeof how, "%s%s", only_cards ? " as a card" : "", halves ? ", halves" : "");
     printf("%s%s\n", device->info.name, how);
     for (int i = 0; ww_kernels[i]; i++) {
         const struct ww_kernel *kernel = ww_kernels[i];
